@@ -1,0 +1,150 @@
+//! Arguments become requests. No key is touched here.
+
+use crate::host::Args;
+use std::str::from_utf8;
+use tallybook_domain::audit::Retention;
+use tallybook_domain::error::Error;
+use tallybook_domain::limits::NAME_LEN_MAX;
+
+/// The optional part of a command, read word by word.
+pub struct Options<'a> {
+    args: Args<'a>,
+    next: usize,
+}
+
+impl<'a> Options<'a> {
+    /// The options from argument `first` on.
+    pub fn new(args: &Args<'a>, first: usize) -> Self {
+        Options { args: *args, next: first }
+    }
+
+    /// The next word, if there is one.
+    pub fn word(&mut self) -> Option<&'a [u8]> {
+        let word = self.args.get(self.next)?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// The value of the option just read.
+    pub fn value(&mut self) -> Result<&'a [u8], Error> {
+        self.word().ok_or(Error::Syntax)
+    }
+
+    /// The value of the option just read, an integer.
+    pub fn integer(&mut self, what: &'static str) -> Result<i64, Error> {
+        integer(what, self.value()?)
+    }
+
+    /// The same, not below 1.
+    pub fn positive(&mut self, what: &'static str) -> Result<i64, Error> {
+        let value = self.integer(what)?;
+        within(what, value, 1, i64::MAX)
+    }
+
+    /// The text of a NOTE.
+    pub fn note(&mut self) -> Result<&'a [u8], Error> {
+        let note = self.value()?;
+        if note.len() > NAME_LEN_MAX {
+            return Err(Error::TooLong { what: "note", max: NAME_LEN_MAX, got: note.len() });
+        }
+        Ok(note)
+    }
+
+    /// What follows the word LOG: a bound, or OFF.
+    pub fn log(&mut self, log: &mut Option<Option<Retention>>) -> Result<(), Error> {
+        let word = self.value()?;
+        if word.eq_ignore_ascii_case(b"OFF") {
+            return once(log, None);
+        }
+        match log.get_or_insert(Some(Retention::default())) {
+            None => Err(Error::Syntax),
+            Some(retention) => {
+                let value = self.value()?;
+                let bound = integer("log bound", value)?;
+                retention_bound(retention, word, bound)
+            }
+        }
+    }
+}
+
+/// Sets one bound of a log by its name.
+pub fn retention_bound(retention: &mut Retention, word: &[u8], bound: i64) -> Result<(), Error> {
+    let place = match word.to_ascii_uppercase().as_slice() {
+        b"MAXLEN" => &mut retention.len_max,
+        b"MAXAGE" => &mut retention.age_max_ms,
+        b"MAXBYTES" => &mut retention.bytes_max,
+        _ => return Err(Error::Syntax),
+    };
+    let bound = within("log bound", bound, 1, i64::MAX)?;
+    once(place, bound.unsigned_abs())
+}
+
+/// An option that may stand only once.
+pub fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Error> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Error::Syntax),
+    }
+}
+
+/// An argument that must be there.
+pub fn required<'a>(args: &Args<'a>, index: usize) -> Result<&'a [u8], Error> {
+    args.get(index).ok_or(Error::Arity)
+}
+
+/// A value inside of its limits.
+pub fn within(what: &'static str, got: i64, min: i64, max: i64) -> Result<i64, Error> {
+    if (min..=max).contains(&got) { Ok(got) } else { Err(Error::OutOfRange { what, min, max, got }) }
+}
+
+/// A signed 64-bit integer in the only spelling that the server itself takes: no sign but `-`, no
+/// blank, no leading zero.
+pub fn integer(what: &'static str, bytes: &[u8]) -> Result<i64, Error> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let canonical = match digits {
+        [b'0'] => digits.len() == bytes.len(),
+        [first, ..] => (b'1'..=b'9').contains(first),
+        [] => false,
+    };
+    let parsed = from_utf8(bytes).ok().filter(|_| canonical).and_then(|text| text.parse().ok());
+    parsed.ok_or(Error::NotAnInteger(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_has_one_spelling() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("", None),
+            ("-", None),
+            ("+1", None),
+            ("-0", None),
+            ("00", None),
+            ("01", None),
+            (" 1", None),
+            ("1 ", None),
+            ("1.0", None),
+            ("1e3", None),
+            ("0x10", None),
+        ] {
+            assert_eq!(integer("value", text.as_bytes()).ok(), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_of_the_log_stands_once() {
+        let mut retention = Retention::default();
+        assert!(retention_bound(&mut retention, b"maxlen", 5).is_ok());
+        assert_eq!(retention_bound(&mut retention, b"MAXLEN", 5), Err(Error::Syntax));
+        assert_eq!(retention_bound(&mut retention, b"MAXWEIGHT", 5), Err(Error::Syntax));
+        assert!(retention_bound(&mut retention, b"MAXAGE", 0).is_err());
+    }
+}

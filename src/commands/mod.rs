@@ -1,0 +1,9 @@
+//! The commands. A handler parses, opens, decides, and concludes; `scounter.rs` and `idblock.rs`
+//! hold one function a command, `catalog.rs` what the server is told of each.
+
+pub mod args;
+pub mod catalog;
+pub mod idblock;
+mod log;
+pub mod scounter;
+mod syntax;

@@ -1,0 +1,27 @@
+//! What deciding on a request comes to.
+
+/// The outcome of a decision that was not a refusal. `E` is the effect, `R` the reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<E, R> {
+    /// The reply is known and nothing changes: nothing is stored, replicated or announced.
+    Unchanged(R),
+    /// The effect is to be applied and replicated, then the reply given.
+    Changed {
+        /// What changes.
+        effect: E,
+        /// What the caller gets.
+        reply: R,
+        /// In which form replicas get it.
+        form: Form,
+    },
+}
+
+/// How a change reaches replicas and the AOF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As the request itself: only where no clock, chance, configuration, caller or limit took part,
+    /// so that whoever executes it again comes to the same outcome. It is the cheapest form.
+    Request,
+    /// As an effect command.
+    Effect,
+}

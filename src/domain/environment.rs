@@ -1,0 +1,27 @@
+//! Time, chance, caller and configuration: all that a decision may know besides the value and the
+//! request. They enter here and nowhere else, so a test can say what they are, and a replica, which
+//! only applies effects, never asks.
+
+use crate::audit::Retention;
+
+/// Who sent a command. Empty where there is nobody to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Caller<'a> {
+    /// The name of the ACL user.
+    pub user: &'a [u8],
+    /// What the client called itself (`CLIENT SETNAME`).
+    pub client: &'a [u8],
+}
+
+/// What is outside of a value. Each answer stays the same for the whole of one command, and is
+/// looked up only when a decision needs it: a plain increment asks nothing.
+pub trait Environment {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+    /// Who sent the command.
+    fn caller(&self) -> Caller<'_>;
+    /// 128 bits from the operating system's generator.
+    fn random(&self) -> [u8; 16];
+    /// The log of a counter that nobody gave one (`tallybook.log-default`).
+    fn log_default(&self) -> Option<Retention>;
+}

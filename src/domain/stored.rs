@@ -1,0 +1,117 @@
+//! The stored form of a value: tagged sections.
+//!
+//! ```text
+//!   section = tag (1 byte), body (to the end of the section)
+//!
+//!   tag  section        counter             id block
+//!    1   core           value               uid, start, increment, max, mark, fence
+//!    2   created        time of CREATE      time of CREATE
+//!    3   bounds         lower, upper        -
+//!    7   log            retention, last id  the same
+//!    8   log chunk      one a section, oldest first
+//! ```
+//!
+//! An absent section means the default, so a plain counter is its core alone. What can grow comes in
+//! sections of a few kilobytes. RDB keeps each section as one string, an AOF rewrite and a slot
+//! migration put as many as fit into one restoring command, DEBUG DIGEST hashes them in order.
+//!
+//! Rejected: one encoded blob a value (a log of millions of entries would be copied whole to be
+//! saved), and fields in fixed order (a later version could not leave one out).
+
+use crate::audit::{Change, Log};
+use crate::wire::{Corrupt, Reader};
+
+/// What a section holds. The numbers are part of the stored format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tag {
+    /// What every value of its type has.
+    Core = 1,
+    /// When CREATE made it.
+    Created = 2,
+    /// The bounds of a counter.
+    Bounds = 3,
+    /// Retention and last id of the log.
+    Log = 7,
+    /// One chunk of the log.
+    LogChunk = 8,
+}
+
+impl Tag {
+    const ALL: [Tag; 5] = [Tag::Core, Tag::Created, Tag::Bounds, Tag::Log, Tag::LogChunk];
+
+    /// The byte that stands for it.
+    pub fn byte(self) -> u8 {
+        match self {
+            Tag::Core => 1,
+            Tag::Created => 2,
+            Tag::Bounds => 3,
+            Tag::Log => 7,
+            Tag::LogChunk => 8,
+        }
+    }
+
+    /// Splits a section into its tag and its body.
+    pub fn split(section: &[u8]) -> Result<(Tag, Reader<'_>), Corrupt> {
+        let mut reader = Reader::new(section);
+        let byte = reader.u8()?;
+        let tag = Tag::ALL.into_iter().find(|tag| tag.byte() == byte).ok_or(Corrupt("unknown section"))?;
+        Ok((tag, reader))
+    }
+}
+
+/// A value that is made of sections. Whatever is loaded comes through here and is checked here,
+/// wherever it came from: a file, another server, an attacker. It is valid after each section, so
+/// that it can come in several parts.
+pub trait Stored: Sized {
+    /// Calls `each` with every section, the core first.
+    fn sections(&self, each: &mut dyn FnMut(&[u8]));
+
+    /// The value of which only the core is known yet.
+    fn from_core(section: &[u8]) -> Result<Self, Corrupt>;
+
+    /// Adds a section behind the core. On an error nothing was changed.
+    fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt>;
+}
+
+/// Makes a value from its sections, each of which may fail to arrive.
+pub fn load<T, S, E>(sections: impl IntoIterator<Item = Result<S, E>>) -> Result<T, E>
+where
+    T: Stored,
+    S: AsRef<[u8]>,
+    E: From<Corrupt>,
+{
+    let mut sections = sections.into_iter();
+    let core = sections.next().ok_or(Corrupt("no core section"))??;
+    let mut value = T::from_core(core.as_ref())?;
+    for section in sections {
+        value.push_section(section?.as_ref())?;
+    }
+    Ok(value)
+}
+
+/// One section: its tag, then what `body` appends.
+pub fn section(tag: Tag, body: impl FnOnce(&mut Vec<u8>), each: &mut dyn FnMut(&[u8])) {
+    let mut section = vec![tag.byte()];
+    body(&mut section);
+    each(&section);
+}
+
+/// The sections of a log: its head, then its chunks.
+pub fn log_sections<C: Change>(log: Option<&Log<C>>, each: &mut dyn FnMut(&[u8])) {
+    let Some(log) = log else { return };
+    section(Tag::Log, |out| out.extend(log.head()), each);
+    for chunk in log.chunks() {
+        section(Tag::LogChunk, |out| out.extend(chunk), each);
+    }
+}
+
+/// Reads a section of a log.
+pub fn push_log_section<C: Change>(log: &mut Option<Log<C>>, tag: Tag, body: &[u8]) -> Result<(), Corrupt> {
+    match (tag, log) {
+        (Tag::Log, log @ None) => *log = Some(Log::from_head(body)?),
+        (Tag::LogChunk, Some(log)) => log.push_chunk(body)?,
+        _ => return Err(Corrupt("a section of a log out of place")),
+    }
+    Ok(())
+}

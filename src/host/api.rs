@@ -1,0 +1,94 @@
+//! Calls into the server.
+//!
+//! The server hands the module a table of functions; one that it does not have is null. Those that
+//! the module cannot do without are checked once, at load (`missing`), the others at each use.
+
+use redis_module::raw;
+
+/// Calls a function of the module API that `missing` has checked.
+macro_rules! api {
+    ($function:ident($($argument:expr),* $(,)?)) => {{
+        // SAFETY: the table is written once, before anything else of the module runs.
+        match unsafe { redis_module::raw::$function } {
+            // SAFETY: the caller vouches for the arguments; the server for the function.
+            Some(function) => unsafe { function($($argument),*) },
+            None => $crate::host::api::absent(stringify!($function)),
+        }
+    }};
+}
+
+/// Calls a function that older servers lack; `None` there.
+macro_rules! optional_api {
+    ($function:ident($($argument:expr),* $(,)?)) => {
+        // SAFETY: as above.
+        unsafe { redis_module::raw::$function.map(|function| function($($argument),*)) }
+    };
+}
+
+/// A function that was checked at load cannot be missing later.
+#[cold]
+pub fn absent(name: &str) -> ! {
+    panic!("{name} is missing from the module API")
+}
+
+/// The first function that the module needs and this server does not have.
+pub fn missing() -> Option<&'static str> {
+    macro_rules! first_missing {
+        ($($function:ident),* $(,)?) => {
+            // SAFETY: the table was written just before, by the same thread.
+            [$((stringify!($function), unsafe { raw::$function }.is_none())),*]
+        };
+    }
+    first_missing![
+        RedisModule_Alloc,
+        RedisModule_Calloc,
+        RedisModule_Realloc,
+        RedisModule_Free,
+        RedisModule_CloseKey,
+        RedisModule_CreateCommand,
+        RedisModule_CreateDataType,
+        RedisModule_DigestAddStringBuffer,
+        RedisModule_DigestEndSequence,
+        RedisModule_EmitAOF,
+        RedisModule_FreeString,
+        RedisModule_GetClientId,
+        RedisModule_GetClientNameById,
+        RedisModule_GetClientUserNameById,
+        RedisModule_GetCommand,
+        RedisModule_GetContextFlags,
+        RedisModule_GetCurrentUserName,
+        RedisModule_GetToDbIdFromOptCtx,
+        RedisModule_GetToKeyNameFromOptCtx,
+        RedisModule_IsIOError,
+        RedisModule_KeyType,
+        RedisModule_LoadConfigs,
+        RedisModule_LoadStringBuffer,
+        RedisModule_LoadUnsigned,
+        RedisModule_Log,
+        RedisModule_LogIOError,
+        RedisModule_Milliseconds,
+        RedisModule_ModuleTypeGetType,
+        RedisModule_ModuleTypeGetValue,
+        RedisModule_ModuleTypeSetValue,
+        RedisModule_NotifyKeyspaceEvent,
+        RedisModule_OpenKey,
+        RedisModule_RegisterStringConfig,
+        RedisModule_Replicate,
+        RedisModule_ReplicateVerbatim,
+        RedisModule_ReplyWithArray,
+        RedisModule_ReplyWithError,
+        RedisModule_ReplyWithLongLong,
+        RedisModule_ReplyWithNull,
+        RedisModule_ReplyWithSimpleString,
+        RedisModule_ReplyWithStringBuffer,
+        RedisModule_SaveStringBuffer,
+        RedisModule_SaveUnsigned,
+        RedisModule_SetCommandInfo,
+        RedisModule_SetModuleOptions,
+        RedisModule_SignalModifiedKey,
+        RedisModule_StringPtrLen,
+        RedisModule_WrongArity,
+    ]
+    .into_iter()
+    .find_map(|(name, missing)| missing.then_some(name))
+}

@@ -1,0 +1,127 @@
+//! One command as the server hands it over: its arguments, and where its reply goes.
+
+use redis_module::raw::{RedisModuleCtx, RedisModuleString};
+use std::ffi::{CString, c_int, c_long};
+use std::marker::PhantomData;
+use tallybook_domain::error::Error;
+
+/// The context of one command.
+pub struct Context {
+    pub(super) raw: *mut RedisModuleCtx,
+}
+
+/// The arguments of one command, its name at index 0.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    strings: &'a [*mut RedisModuleString],
+}
+
+/// The name of a key.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    pub(super) raw: *mut RedisModuleString,
+    arguments: PhantomData<&'a ()>,
+}
+
+/// What a command answers when it was not refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// An integer.
+    Int(i64),
+    /// A simple string, such as `OK`.
+    Simple(&'static str),
+    /// A bulk string.
+    Bulk(Vec<u8>),
+    /// Nil.
+    Nil,
+    /// An array.
+    Array(Vec<Reply>),
+}
+
+impl Reply {
+    /// `OK`
+    pub const OK: Reply = Reply::Simple("OK");
+}
+
+impl<'a> Args<'a> {
+    /// # Safety
+    /// `argv` must point to `argc` live strings, for as long as `'a`.
+    pub(super) unsafe fn new(argv: *mut *mut RedisModuleString, argc: c_int) -> Self {
+        let len = usize::try_from(argc).unwrap_or(0);
+        // SAFETY: the caller's.
+        let strings = if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(argv, len) } };
+        Args { strings }
+    }
+
+    /// How many there are, the command's name included.
+    pub fn len(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// The bytes of one, if it is there.
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        // SAFETY: the strings live for 'a, and nothing changes them.
+        self.strings.get(index).map(|&string| unsafe { bytes(string) })
+    }
+
+    /// One as the name of a key.
+    pub fn key(&self, index: usize) -> Result<Key<'a>, Error> {
+        let raw = *self.strings.get(index).ok_or(Error::Arity)?;
+        Ok(Key { raw, arguments: PhantomData })
+    }
+}
+
+/// The bytes of a string of the server.
+///
+/// # Safety
+/// `string` must live, unchanged, for as long as `'a`.
+pub(super) unsafe fn bytes<'a>(string: *const RedisModuleString) -> &'a [u8] {
+    let mut len = 0;
+    let start = api!(RedisModule_StringPtrLen(string, &mut len));
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: the server vouches for `len` bytes, the caller for their life.
+    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) }
+}
+
+impl Context {
+    /// The flags of this context, `REDISMODULE_CTX_FLAGS_*`.
+    pub(super) fn flags(&self) -> u32 {
+        api!(RedisModule_GetContextFlags(self.raw)).cast_unsigned()
+    }
+
+    /// Sends what a handler came to.
+    pub(super) fn send(&self, outcome: &Result<Reply, Error>) {
+        match outcome {
+            Ok(reply) => self.reply(reply),
+            Err(Error::Arity) => {
+                api!(RedisModule_WrongArity(self.raw));
+            }
+            Err(error) => {
+                let text = CString::new(error.to_string()).unwrap_or_default();
+                api!(RedisModule_ReplyWithError(self.raw, text.as_ptr()));
+            }
+        }
+    }
+
+    fn reply(&self, reply: &Reply) {
+        match reply {
+            Reply::Int(value) => api!(RedisModule_ReplyWithLongLong(self.raw, *value)),
+            Reply::Simple(text) => {
+                let text = CString::new(*text).unwrap_or_default();
+                api!(RedisModule_ReplyWithSimpleString(self.raw, text.as_ptr()))
+            }
+            Reply::Bulk(bytes) => {
+                api!(RedisModule_ReplyWithStringBuffer(self.raw, bytes.as_ptr().cast(), bytes.len()))
+            }
+            Reply::Nil => api!(RedisModule_ReplyWithNull(self.raw)),
+            Reply::Array(items) => {
+                let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
+                let status = api!(RedisModule_ReplyWithArray(self.raw, len));
+                items.iter().for_each(|item| self.reply(item));
+                status
+            }
+        };
+    }
+}

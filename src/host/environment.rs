@@ -1,0 +1,106 @@
+//! Time, chance and caller: the only file that asks for them.
+
+use super::context::{Context, bytes};
+use redis_module::raw::{
+    REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleString,
+};
+use std::cell::OnceCell;
+use std::ptr::null_mut;
+use tallybook_domain::audit::Retention;
+use tallybook_domain::environment::{Caller, Environment};
+use tallybook_domain::limits::NAME_LEN_MAX;
+
+/// The environment of one command. Each answer is looked up at its first use and then kept.
+pub struct Live<'c> {
+    context: &'c Context,
+    log_default: fn() -> Option<Retention>,
+    now_ms: OnceCell<u64>,
+    caller: OnceCell<(Text, Text)>,
+}
+
+impl<'c> Live<'c> {
+    /// The environment of the command of `context`; `log_default` reads the setting.
+    pub fn new(context: &'c Context, log_default: fn() -> Option<Retention>) -> Self {
+        Live { context, log_default, now_ms: OnceCell::new(), caller: OnceCell::new() }
+    }
+}
+
+impl Environment for Live<'_> {
+    fn now_ms(&self) -> u64 {
+        *self.now_ms.get_or_init(now_ms)
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        let (user, client) = self.caller.get_or_init(|| caller(self.context));
+        Caller { user: user.bytes(), client: client.bytes() }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        rand::random()
+    }
+
+    fn log_default(&self) -> Option<Retention> {
+        (self.log_default)()
+    }
+}
+
+/// Unix time. The server's own stamp of this command where it has one (from 7.2 on): it costs no
+/// clock read, and stands still inside a transaction or script.
+fn now_ms() -> u64 {
+    let ms = match optional_api!(RedisModule_CachedMicroseconds()) {
+        Some(us) => us / 1000,
+        None => api!(RedisModule_Milliseconds()),
+    };
+    u64::try_from(ms).unwrap_or(0)
+}
+
+/// Whether the command comes from a primary or from the AOF. Their effects name the caller already,
+/// and asking for a user here would crash Redis 7.0 to 7.4.
+pub(super) fn obeys(context: &Context) -> bool {
+    context.flags() & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING) != 0
+}
+
+/// The ACL user and the name of the client.
+///
+/// Inside a script the client is the interpreter's own, so there is only a user, and the direct
+/// question is safe. Everywhere else the client is looked up by its id: a client that another module
+/// made up is not found then, where the direct question would read through a null pointer on 7.0.
+fn caller(context: &Context) -> (Text, Text) {
+    let raw = context.raw;
+    if obeys(context) {
+        return (Text::none(), Text::none());
+    }
+    if context.flags() & REDISMODULE_CTX_FLAGS_LUA != 0 {
+        return (Text(api!(RedisModule_GetCurrentUserName(raw))), Text::none());
+    }
+    let id = api!(RedisModule_GetClientId(raw));
+    let user = api!(RedisModule_GetClientUserNameById(raw, id));
+    (Text(user), Text(api!(RedisModule_GetClientNameById(raw, id))))
+}
+
+/// A string that the server made for us, freed when dropped. It may be null.
+struct Text(*mut RedisModuleString);
+
+impl Text {
+    fn none() -> Self {
+        Text(null_mut())
+    }
+
+    /// At most as many bytes as a name in the log may have.
+    fn bytes(&self) -> &[u8] {
+        if self.0.is_null() {
+            return &[];
+        }
+        // SAFETY: the string is ours and lives as long as `self`.
+        let bytes = unsafe { bytes(self.0) };
+        &bytes[..bytes.len().min(NAME_LEN_MAX)]
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            api!(RedisModule_FreeString(null_mut(), self.0));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! No panic reaches the server: each function that C calls runs inside `guard`.
+
+use super::log;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+
+/// Runs `body`; where it panics, logs and returns what `fallback` makes.
+pub fn guard<R>(fallback: impl FnOnce() -> R, body: impl FnOnce() -> R) -> R {
+    // What a panic may leave half done is only what decisions and decoders build for themselves:
+    // values change in `apply`, after everything that could fail.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| fallback())
+}
+
+/// Lets a panic name its place in the server's log, instead of on standard error.
+pub fn install_hook() {
+    set_hook(Box::new(|panic| log::warning(&format!("tallybook {panic}"))));
+}

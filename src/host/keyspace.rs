@@ -1,0 +1,88 @@
+//! Keys: a name becomes a value of one of our types, or WRONGTYPE, here and nowhere else.
+
+use super::context::{Context, Key};
+use super::value_type::ValueType;
+use redis_module::raw::RedisModuleKey;
+use redis_module::raw::{REDISMODULE_KEYTYPE_EMPTY, REDISMODULE_KEYTYPE_MODULE, REDISMODULE_READ, REDISMODULE_WRITE};
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use tallybook_domain::error::Error;
+
+/// An open key: a value, or room for one.
+pub struct Slot<'c, T: ValueType> {
+    pub(super) name: Key<'c>,
+    key: *mut RedisModuleKey,
+    value: Option<NonNull<T>>,
+    context: PhantomData<&'c Context>,
+}
+
+/// Opens a key to change it. A missing key is not created until an effect is applied.
+pub fn open<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slot<'c, T>, Error> {
+    open_as(context, name, REDISMODULE_READ | REDISMODULE_WRITE)
+}
+
+/// Opens a key to read it.
+pub fn read<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slot<'c, T>, Error> {
+    open_as(context, name, REDISMODULE_READ)
+}
+
+fn open_as<'c, T: ValueType>(context: &'c Context, name: Key<'c>, mode: u32) -> Result<Slot<'c, T>, Error> {
+    let key = api!(RedisModule_OpenKey(context.raw, name.raw, mode.cast_signed()));
+    let mut slot = Slot { name, key, value: None, context: PhantomData };
+    if key.is_null() || is(key, REDISMODULE_KEYTYPE_EMPTY) {
+        return Ok(slot);
+    }
+    let ours = is(key, REDISMODULE_KEYTYPE_MODULE) && api!(RedisModule_ModuleTypeGetType(key)) == T::handle().get();
+    if !ours {
+        return Err(Error::WrongType);
+    }
+    slot.value = NonNull::new(api!(RedisModule_ModuleTypeGetValue(key)).cast());
+    Ok(slot)
+}
+
+fn is(key: *mut RedisModuleKey, key_type: isize) -> bool {
+    let found: c_int = api!(RedisModule_KeyType(key));
+    isize::try_from(found) == Ok(key_type)
+}
+
+impl<T: ValueType> Slot<'_, T> {
+    /// The value, if the key exists.
+    pub fn value(&self) -> Option<&T> {
+        // SAFETY: the key is open, so the server keeps the value; it is handed out mutably only by
+        // `value_mut`, which borrows the slot.
+        self.value.map(|value| unsafe { value.as_ref() })
+    }
+
+    /// The value, or `NOKEY`.
+    pub fn require(&self) -> Result<&T, Error> {
+        self.value().ok_or(Error::NoKey(T::KIND))
+    }
+
+    /// The value, to be changed by an effect.
+    pub(super) fn value_mut(&mut self) -> Option<&mut T> {
+        // SAFETY: as above, and the slot is borrowed mutably.
+        self.value.map(|mut value| unsafe { value.as_mut() })
+    }
+
+    /// Creates the key. Fails where the server does not let us.
+    pub(super) fn insert(&mut self, value: T) -> Result<(), Error> {
+        let value = Box::into_raw(Box::new(value));
+        let status = api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value.cast()));
+        if status != 0 {
+            // SAFETY: the server did not take it.
+            drop(unsafe { Box::from_raw(value) });
+            return Err(Error::Internal);
+        }
+        self.value = NonNull::new(value);
+        Ok(())
+    }
+}
+
+impl<T: ValueType> Drop for Slot<'_, T> {
+    fn drop(&mut self) {
+        if !self.key.is_null() {
+            api!(RedisModule_CloseKey(self.key));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Everything that touches the server: the only `unsafe` code of the project, and the only use of
+//! the raw module API. What it offers upwards is safe.
+//!
+//! The API is used raw, through the bindings of the `redis-module` crate, not through its wrappers:
+//! those panic on functions that an older server lacks, on bytes that are no UTF-8, and abort the
+//! server on a panic. One binary has to load on every server from Redis 7.0 to Valkey 9.
+
+#[macro_use]
+mod api;
+mod alloc;
+mod commit;
+mod config;
+mod context;
+mod environment;
+mod guard;
+mod keyspace;
+mod load;
+mod log;
+mod register;
+mod value_type;
+
+pub use commit::{conclude, execute};
+pub use config::Text;
+pub use context::{Args, Context, Reply};
+pub use environment::Live;
+pub use keyspace::{open, read};
+pub use load::Loader;
+#[doc(hidden)]
+pub use load::on_load;
+pub use register::{Access, Argument, Command, Keys, Value};
+pub use value_type::{Handle, ValueType};
+
+pub(crate) use load::entry_point;

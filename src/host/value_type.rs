@@ -1,0 +1,266 @@
+//! The key types: what the server calls to save, load, rewrite, digest, copy, measure and free.
+
+use super::context::bytes;
+use super::guard::guard;
+use redis_module::raw::{
+    RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
+    RedisModuleTypeMethods,
+};
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use tallybook_domain::effect::{self, Effect};
+use tallybook_domain::error::Kind;
+use tallybook_domain::limits::RESTORE_BATCH_BYTES;
+use tallybook_domain::stored::{self, Stored};
+use tallybook_domain::wire::Corrupt;
+
+/// A type of key. Its stored form is its sections; everything here is made of those.
+pub trait ValueType: Stored + Clone + 'static {
+    /// Its nine-letter name.
+    const NAME: &'static CStr;
+    /// The newest stored form that this version reads, and the one that it writes.
+    const ENCODING: c_int;
+    /// What to call it in a refusal.
+    const KIND: Kind;
+    /// The command that applies its effects.
+    const EFFECT_COMMAND: &'static CStr;
+    /// Its effects.
+    type Effect<'a>: Effect<'a>;
+
+    /// Where the server's handle of the type is kept.
+    fn handle() -> &'static Handle;
+    /// The value that an effect makes where none stood.
+    fn create(effect: &Self::Effect<'_>) -> Result<Self, Corrupt>;
+    /// Applies an effect. On an error nothing was changed.
+    fn apply(&mut self, effect: &Self::Effect<'_>) -> Result<(), Corrupt>;
+    /// The event that an effect raises.
+    fn event(effect: &Self::Effect<'_>) -> &'static CStr;
+    /// What COPY makes of it under another name.
+    fn copy(&self, database: u32, name: &[u8]) -> Self;
+    /// Bytes on the heap.
+    fn memory(&self) -> usize;
+    /// Pieces to free.
+    fn allocations(&self) -> usize;
+}
+
+/// The server's handle of a type, known from load on.
+pub struct Handle(AtomicPtr<RedisModuleType>);
+
+impl Handle {
+    /// Not known yet.
+    pub const fn new() -> Self {
+        Handle(AtomicPtr::new(null_mut()))
+    }
+
+    pub(super) fn get(&self) -> *mut RedisModuleType {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Handle {
+    fn default() -> Self {
+        Handle::new()
+    }
+}
+
+/// Makes a type known to the server.
+pub(super) fn register<T: ValueType>(context: *mut RedisModuleCtx) -> Result<(), String> {
+    let mut methods = RedisModuleTypeMethods {
+        version: 4,
+        rdb_load: Some(rdb_load::<T>),
+        rdb_save: Some(rdb_save::<T>),
+        aof_rewrite: Some(aof_rewrite::<T>),
+        digest: Some(digest::<T>),
+        free: Some(free::<T>),
+        mem_usage2: Some(mem_usage::<T>),
+        free_effort2: Some(free_effort::<T>),
+        copy2: Some(copy::<T>),
+        mem_usage: None,
+        aux_load: None,
+        aux_save: None,
+        aux_save_triggers: 0,
+        free_effort: None,
+        unlink: None,
+        copy: None,
+        defrag: None,
+        unlink2: None,
+        aux_save2: None,
+    };
+    let handle = api!(RedisModule_CreateDataType(context, T::NAME.as_ptr(), T::ENCODING, &mut methods));
+    T::handle().0.store(handle, Ordering::Relaxed);
+    if handle.is_null() { Err(format!("type {:?} could not be created", T::NAME)) } else { Ok(()) }
+}
+
+/// # Safety
+/// `value` must be one that `ValueType` handed to the server and has not freed.
+unsafe fn value<'a, T>(value: *const c_void) -> &'a T {
+    // SAFETY: the caller's.
+    unsafe { &*value.cast::<T>() }
+}
+
+unsafe extern "C" fn rdb_load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> *mut c_void {
+    guard(null_mut, || match load::<T>(io, encoding) {
+        Ok(value) => Box::into_raw(Box::new(value)).cast(),
+        Err(corrupt) => {
+            if let Ok(line) = CString::new(format!("tallybook refused a stored value: {corrupt}")) {
+                api!(RedisModule_LogIOError(io, c"warning".as_ptr(), c"%s".as_ptr(), line.as_ptr()));
+            }
+            null_mut()
+        }
+    })
+}
+
+fn load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> Result<T, Corrupt> {
+    if encoding > T::ENCODING {
+        return Err(Corrupt("it was written by a newer version"));
+    }
+    stored::load(std::iter::from_fn(|| next_section(io).transpose()))
+}
+
+/// RDB: before each section the number 1, after the last one the number 0.
+fn next_section(io: *mut RedisModuleIO) -> Result<Option<Buffer>, Corrupt> {
+    let intact = || if api!(RedisModule_IsIOError(io)) == 0 { Ok(()) } else { Err(Corrupt("cut short")) };
+    let more = api!(RedisModule_LoadUnsigned(io));
+    intact()?;
+    match more {
+        0 => Ok(None),
+        1 => {
+            let mut len = 0;
+            let start = api!(RedisModule_LoadStringBuffer(io, &mut len));
+            let buffer = Buffer { start: start.cast(), len };
+            intact().map(|()| Some(buffer))
+        }
+        _ => Err(Corrupt("neither a section nor the end")),
+    }
+}
+
+/// A buffer of the server's, freed when dropped. It may be null.
+struct Buffer {
+    start: *mut u8,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the server made it of `len` bytes, and it is ours alone.
+        if self.start.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(self.start, self.len) } }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if !self.start.is_null() {
+            api!(RedisModule_Free(self.start.cast()));
+        }
+    }
+}
+
+unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut c_void) {
+    guard(
+        || (),
+        || {
+            // SAFETY: the server passes one of our values.
+            unsafe { self::value::<T>(value) }.sections(&mut |section| {
+                api!(RedisModule_SaveUnsigned(io, 1));
+                api!(RedisModule_SaveStringBuffer(io, section.as_ptr().cast(), section.len()));
+            });
+            api!(RedisModule_SaveUnsigned(io, 0));
+        },
+    );
+}
+
+unsafe extern "C" fn aof_rewrite<T: ValueType>(
+    io: *mut RedisModuleIO,
+    key: *mut RedisModuleString,
+    value: *mut c_void,
+) {
+    guard(
+        || (),
+        || {
+            // SAFETY: the server passes one of our values.
+            let value = unsafe { self::value::<T>(value) };
+            let mut restore = Restore::new();
+            let emit = |payload: &[u8]| {
+                let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"sb".as_ptr());
+                api!(RedisModule_EmitAOF(io, command, format, key, payload.as_ptr(), payload.len()));
+            };
+            value.sections(&mut |section| restore.push(section, &emit));
+            restore.finish(&emit);
+        },
+    );
+}
+
+/// Gathers sections into restoring commands.
+struct Restore {
+    first: bool,
+    sections: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Restore {
+    fn new() -> Self {
+        Restore { first: true, sections: Vec::new(), bytes: 0 }
+    }
+
+    fn push(&mut self, section: &[u8], emit: &impl Fn(&[u8])) {
+        self.bytes += section.len();
+        self.sections.push(section.to_vec());
+        if self.bytes >= RESTORE_BATCH_BYTES {
+            self.finish(emit);
+        }
+    }
+
+    fn finish(&mut self, emit: &impl Fn(&[u8])) {
+        if self.sections.is_empty() {
+            return;
+        }
+        let mut payload = Vec::with_capacity(self.bytes + 16 * self.sections.len());
+        effect::encode_restored(self.first, &self.sections, &mut payload);
+        emit(&payload);
+        *self = Restore { first: false, ..Restore::new() };
+    }
+}
+
+unsafe extern "C" fn digest<T: ValueType>(digest: *mut RedisModuleDigest, value: *mut c_void) {
+    guard(
+        || (),
+        || {
+            // SAFETY: the server passes one of our values.
+            unsafe { self::value::<T>(value) }.sections(&mut |section| {
+                api!(RedisModule_DigestAddStringBuffer(digest, section.as_ptr().cast(), section.len()));
+            });
+            api!(RedisModule_DigestEndSequence(digest));
+        },
+    );
+}
+
+/// The server may call this from a background thread; it frees memory and asks for nothing else.
+unsafe extern "C" fn free<T: ValueType>(value: *mut c_void) {
+    // SAFETY: the server gives back what it was given, once.
+    guard(|| (), || drop(unsafe { Box::from_raw(value.cast::<T>()) }));
+}
+
+unsafe extern "C" fn mem_usage<T: ValueType>(
+    _: *mut RedisModuleKeyOptCtx,
+    value: *const c_void,
+    _sample: usize,
+) -> usize {
+    // SAFETY: the server passes one of our values.
+    guard(|| 0, || unsafe { self::value::<T>(value) }.memory())
+}
+
+unsafe extern "C" fn free_effort<T: ValueType>(_: *mut RedisModuleKeyOptCtx, value: *const c_void) -> usize {
+    // SAFETY: the server passes one of our values.
+    guard(|| 1, || unsafe { self::value::<T>(value) }.allocations())
+}
+
+unsafe extern "C" fn copy<T: ValueType>(options: *mut RedisModuleKeyOptCtx, value: *const c_void) -> *mut c_void {
+    guard(null_mut, || {
+        let database = u32::try_from(api!(RedisModule_GetToDbIdFromOptCtx(options))).unwrap_or(0);
+        let name = api!(RedisModule_GetToKeyNameFromOptCtx(options));
+        // SAFETY: the server passes one of our values, and the name lives as long as the call.
+        let copy = unsafe { self::value::<T>(value).copy(database, bytes(name)) };
+        Box::into_raw(Box::new(copy)).cast()
+    })
+}

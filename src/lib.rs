@@ -1,0 +1,43 @@
+//! tallybook: counters, ids and their audit trail, inside Redis and Valkey.
+//!
+//! This file is the index: which types, commands and settings there are, and where each lives.
+
+#![deny(unsafe_code)]
+
+mod commands;
+mod config;
+#[allow(unsafe_code)]
+mod host;
+mod types;
+
+use commands::{catalog, idblock, scounter};
+use host::Loader;
+use tallybook_domain::counter::Counter;
+use tallybook_domain::idblock::IdBlock;
+
+/// 10000 * major + 100 * minor + patch, as MODULE LIST shows it.
+const VERSION: std::ffi::c_int = 100;
+
+// Nine letters: only such a name has the cluster bus to itself.
+host::entry_point!(c"tallybook", VERSION, register);
+
+fn register(loader: &Loader) -> Result<(), String> {
+    loader.data_type::<Counter>()?;
+    loader.data_type::<IdBlock>()?;
+
+    let category = loader.category(c"tallybook");
+    let row = |row: &catalog::Row| row.command(category);
+    loader.command(&row(&catalog::SCOUNTER_INCR), scounter::incr)?;
+    loader.command(&row(&catalog::SCOUNTER_DECR), scounter::decr)?;
+    loader.command(&row(&catalog::SCOUNTER_GET), scounter::get)?;
+    loader.command(&row(&catalog::SCOUNTER_CREATE), scounter::create)?;
+    loader.command(&row(&catalog::SCOUNTER_LOG), scounter::log)?;
+    loader.command(&row(&catalog::SCOUNTER_EFFECT), scounter::effect)?;
+    loader.command(&row(&catalog::IDBLOCK_CREATE), idblock::create)?;
+    loader.command(&row(&catalog::IDBLOCK_RESERVE), idblock::reserve)?;
+    loader.command(&row(&catalog::IDBLOCK_NEXT), idblock::next)?;
+    loader.command(&row(&catalog::IDBLOCK_LOG), idblock::log)?;
+    loader.command(&row(&catalog::IDBLOCK_EFFECT), idblock::effect)?;
+
+    loader.setting(&config::LOG_DEFAULT)
+}

@@ -1,0 +1,4 @@
+//! The two key types, as the server's callbacks see them.
+
+mod idblock;
+mod scounter;

@@ -1,0 +1,46 @@
+//! `scounter-`: a counter.
+
+use crate::host::{Handle, ValueType};
+use std::ffi::CStr;
+use tallybook_domain::counter::Counter;
+use tallybook_domain::effect::CounterEffect;
+use tallybook_domain::error::Kind;
+use tallybook_domain::wire::Corrupt;
+
+static HANDLE: Handle = Handle::new();
+
+impl ValueType for Counter {
+    const NAME: &'static CStr = c"scounter-";
+    const ENCODING: i32 = 0;
+    const KIND: Kind = Kind::Counter;
+    const EFFECT_COMMAND: &'static CStr = c"scounter.effect";
+    type Effect<'a> = CounterEffect<'a>;
+
+    fn handle() -> &'static Handle {
+        &HANDLE
+    }
+
+    fn create(effect: &CounterEffect<'_>) -> Result<Self, Corrupt> {
+        Counter::create(effect)
+    }
+
+    fn apply(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
+        Counter::apply(self, effect)
+    }
+
+    fn event(effect: &CounterEffect<'_>) -> &'static CStr {
+        if effect.added.is_some() { c"scounter.incr" } else { c"scounter.create" }
+    }
+
+    fn copy(&self, _database: u32, _name: &[u8]) -> Self {
+        self.clone()
+    }
+
+    fn memory(&self) -> usize {
+        Counter::memory(self)
+    }
+
+    fn allocations(&self) -> usize {
+        Counter::allocations(self)
+    }
+}

@@ -1,0 +1,53 @@
+//! What the environment says about a run: which server, which module, how much, which seed.
+//!
+//! ```text
+//! TALLYBOOK_SERVER       path of the server binary                  redis-server on PATH
+//! TALLYBOOK_SERVER_NAME  redis-7.0, redis-8.2, valkey-8.1, ...      redis-7.0
+//! TALLYBOOK_MODULE       path of the module                         target/release/libtallybook.so
+//! TALLYBOOK_TORTURE      1: large constants, see `scale`            small ones
+//! TALLYBOOK_SEED         seed of all random workloads               drawn anew
+//! ```
+
+use std::env;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The server binary under test.
+pub fn server_binary() -> PathBuf {
+    env::var_os("TALLYBOOK_SERVER").map_or_else(|| PathBuf::from("redis-server"), PathBuf::from)
+}
+
+/// The name of the server under test, as in `make test SERVERS=...`.
+pub fn server_name() -> String {
+    env::var("TALLYBOOK_SERVER_NAME").unwrap_or_else(|_| "redis-7.0".to_owned())
+}
+
+/// The module under test; panics when it was not built.
+pub fn module_path() -> PathBuf {
+    let path = env::var_os("TALLYBOOK_MODULE").map_or_else(built_module, PathBuf::from);
+    assert!(path.exists(), "{} is missing: run `cargo build --release` first", path.display());
+    path
+}
+
+fn built_module() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    root.join(target).join("release/libtallybook.so")
+}
+
+/// `small` in everyday runs, `large` in `make torture`.
+pub fn scale<T>(small: T, large: T) -> T {
+    if env::var_os("TALLYBOOK_TORTURE").is_some_and(|value| value == "1") { large } else { small }
+}
+
+/// The seed of this run, printed so that a failure can be repeated.
+pub fn seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    let seed = *SEED.get_or_init(|| match env::var("TALLYBOOK_SEED") {
+        Ok(text) => text.parse().expect("TALLYBOOK_SEED must be an unsigned integer"),
+        Err(_) => RandomState::new().hash_one("seed"),
+    });
+    println!("TALLYBOOK_SEED={seed}");
+    seed
+}
