@@ -24,3 +24,9 @@ pub const BLOCK_LOG_LEN_DEFAULT: u64 = 1000;
 /// Bytes of stored sections in one restoring command of an AOF rewrite: far below the 512 MiB that
 /// a server takes in one argument, and a fraction of a millisecond to write.
 pub const RESTORE_BATCH_BYTES: usize = 1 << 20;
+
+/// Random bits of a hold's id: as many as an integer may have that every client can hold exactly.
+pub const HOLD_ID_BITS: u32 = 53;
+
+/// Pending holds of one counter, and as many remembered ones: a few megabytes.
+pub const HOLD_COUNT_MAX: usize = 100_000;

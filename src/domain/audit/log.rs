@@ -122,14 +122,15 @@ impl<C: Change> Log<C> {
         if now_ms > self.last_id.ms { Some(EntryId { ms: now_ms, seq: 0 }) } else { self.last_id.successor() }
     }
 
-    /// Appends an entry, in constant time. An entry that is not after the last one, contradicts
-    /// itself or has too long a name is an error and changes nothing.
+    /// Whether [`Log::append`] would take an entry: not one that is not after the last, contradicts
+    /// itself, goes back behind the state so far or has too long a name.
+    pub fn check(&self, entry: &Entry<'_, C>) -> Result<(), Corrupt> {
+        self.enter(entry).map(|_| ())
+    }
+
+    /// Appends an entry, in constant time. What [`Log::check`] refuses changes nothing.
     pub fn append(&mut self, entry: &Entry<'_, C>) -> Result<(), Corrupt> {
-        if entry.id <= self.last_id {
-            return Err(Corrupt("log entry not after the last one"));
-        }
-        entry.check_names()?;
-        let running = entry.change.enter(self.open.running())?;
+        let running = self.enter(entry)?;
 
         // From here on the append must succeed.
         if !self.open.takes(running) {
@@ -184,6 +185,15 @@ impl<C: Change> Log<C> {
     pub fn allocations(&self) -> usize {
         let row = usize::from(self.sealed.capacity() > 0);
         row.saturating_add(self.sealed.len()).saturating_add(self.open.allocations())
+    }
+
+    #[inline]
+    fn enter(&self, entry: &Entry<'_, C>) -> Result<C::Running, Corrupt> {
+        if entry.id <= self.last_id {
+            return Err(Corrupt("log entry not after the last one"));
+        }
+        entry.check_names()?;
+        entry.change.enter(self.open.running())
     }
 
     fn write(&mut self, entry: &Entry<'_, C>, running: C::Running) {

@@ -209,7 +209,8 @@ fn a_refused_entry_changes_nothing() {
     let next = last.successor().unwrap();
     let wide = CounterChange { op: CounterOp::Incr, delta: 1, value: i64::MIN };
     for (id, change, note) in [(last, ADDED, 0), (EntryId::MIN, ADDED, 0), (next, wide, 0), (next, ADDED, 256)] {
-        assert!(log.append(&Entry { id, change, user: b"", client: b"", note: &vec![b'x'; note] }).is_err());
+        let entry = Entry { id, change, user: b"", client: b"", note: &vec![b'x'; note] };
+        assert!(log.check(&entry).is_err() && log.append(&entry).is_err());
         assert_eq!(stored(&log), before);
     }
     log.append(&Entry { id: next, change: ADDED, user: b"", client: b"", note: &[b'x'; 255] }).unwrap();
@@ -217,6 +218,7 @@ fn a_refused_entry_changes_nothing() {
     let reserve = |first, count| BlockChange::Reserve { first, count };
     for (ms, change, fits) in [(1, reserve(5, 5), true), (2, reserve(9, 1), false), (2, reserve(10, 1), true)] {
         let entry = Entry { id: EntryId { ms, seq: 0 }, change, user: b"", client: b"", note: b"" };
+        assert_eq!(blocks.check(&entry).is_ok(), fits);
         assert_eq!(blocks.append(&entry).is_ok(), fits);
     }
 }

@@ -1,0 +1,300 @@
+//! Holds: amounts set aside until they are committed, released, or past their deadline.
+//!
+//! The deadline is stored, and nothing waits for it: at whatever moment a hold is looked at, the
+//! clock of the one who decides says whether it still counts. The next effect on the key carries
+//! the expiry ("all that were due at this time"), so that primary and replicas drop the same ones.
+//!
+//! ```text
+//!   pending --commit--> committed \
+//!           --release-> released   > remembered for a while, so that a repetition gets the same
+//!           --deadline> expired   /  reply and a contradiction is named; then forgotten
+//! ```
+//!
+//! Stored form, one section for up to 256 holds, in the order of their ids:
+//!
+//! ```text
+//!   holds = hold*
+//!   hold  = id u64, kind (0 pending, 1 committed, 2 released, 3 expired), amount i64,
+//!           pending: deadline u64;  committed: when u64, value i64;  released, expired: when u64
+//! ```
+//!
+//! Rejected: a timer for each deadline (a timer cannot write while clients are paused, and a replica
+//! must not act on its own clock), and ids in sequence (after a failover one client could be handed
+//! the id of another's hold).
+
+use crate::limits::{HOLD_COUNT_MAX, HOLD_ID_BITS};
+use crate::wire::{Corrupt, Reader, put_i64, put_u64};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Holds in one section of the stored form.
+const SECTION_LEN_MAX: usize = 256;
+
+/// How a hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// An amount, the whole or a part of it, went into the value, which became `value`.
+    Committed {
+        /// What was committed.
+        amount: i64,
+        /// The value after it.
+        value: i64,
+    },
+    /// All of it went back.
+    Released,
+    /// It went back by itself.
+    Expired,
+}
+
+/// An amount set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Its name: 53 random bits.
+    pub id: u64,
+    /// Negative: taken from the value if committed. Positive: added to it. Never 0.
+    pub amount: i64,
+    /// Unix time in milliseconds from which on it counts nowhere.
+    pub deadline_ms: u64,
+}
+
+/// What is known of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It can be committed or released.
+    Pending(Hold),
+    /// It was resolved not long ago.
+    Resolved(Resolution),
+    /// It never was, or is forgotten.
+    Unknown,
+}
+
+/// Sums of amounts by their direction. 100,000 holds of 64 bits fit 128 by far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// Of the positive ones.
+    pub up: i128,
+    /// Of the negative ones, so 0 or below.
+    pub down: i128,
+}
+
+impl Sums {
+    /// These, and one more amount.
+    pub fn with(self, amount: i64) -> Sums {
+        let (up, down) = (i128::from(amount.max(0)), i128::from(amount.min(0)));
+        Sums { up: self.up.saturating_add(up), down: self.down.saturating_add(down) }
+    }
+
+    fn without(self, amount: i64) -> Sums {
+        let (up, down) = (i128::from(amount.max(0)), i128::from(amount.min(0)));
+        Sums { up: self.up.saturating_sub(up), down: self.down.saturating_sub(down) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Pending { amount: i64, deadline_ms: u64 },
+    Resolved { resolution: Resolution, at_ms: u64 },
+}
+
+/// The holds of one counter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holds {
+    by_id: BTreeMap<u64, State>,
+    /// Pending ones by deadline.
+    deadlines: BTreeSet<(u64, u64)>,
+    /// Resolved ones by when.
+    resolved: BTreeSet<(u64, u64)>,
+    sums: Sums,
+}
+
+impl Holds {
+    /// Those that still count at `now_ms`, soonest deadline first.
+    pub fn pending(&self, now_ms: u64) -> impl Iterator<Item = Hold> {
+        let from = now_ms.checked_add(1).map(|next| (next, 0));
+        let due = from.into_iter().flat_map(|from| self.deadlines.range(from..));
+        due.filter_map(|&(_, id)| match self.by_id.get(&id) {
+            Some(&State::Pending { amount, deadline_ms }) => Some(Hold { id, amount, deadline_ms }),
+            _ => None,
+        })
+    }
+
+    /// Whether some hold has passed its deadline and no effect has carried that yet.
+    pub fn any_due(&self, now_ms: u64) -> bool {
+        self.deadlines.first().is_some_and(|&(deadline_ms, _)| deadline_ms <= now_ms)
+    }
+
+    /// How many still count at `now_ms`.
+    pub fn len(&self, now_ms: u64) -> usize {
+        self.deadlines.len().saturating_sub(self.due(now_ms).count())
+    }
+
+    /// Whether there is nothing to remember at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// What is held at `now_ms`.
+    pub fn sums(&self, now_ms: u64) -> Sums {
+        self.due(now_ms).fold(self.sums, |sums, hold| sums.without(hold.amount))
+    }
+
+    /// What is known of an id at `now_ms`, where resolutions are remembered for `memory_ms`.
+    pub fn find(&self, id: u64, now_ms: u64, memory_ms: u64) -> Found {
+        let remembered = |at_ms: u64| now_ms < at_ms.saturating_add(memory_ms);
+        match self.by_id.get(&id) {
+            Some(&State::Pending { amount, deadline_ms }) if deadline_ms > now_ms => {
+                Found::Pending(Hold { id, amount, deadline_ms })
+            }
+            Some(&State::Pending { deadline_ms, .. }) if remembered(deadline_ms) => {
+                Found::Resolved(Resolution::Expired)
+            }
+            Some(&State::Resolved { resolution, at_ms }) if remembered(at_ms) => Found::Resolved(resolution),
+            _ => Found::Unknown,
+        }
+    }
+
+    /// Whether an id is free. A new hold draws until it finds one.
+    pub fn is_free(&self, id: u64) -> bool {
+        !self.by_id.contains_key(&id)
+    }
+
+    /// Sets an amount aside.
+    pub fn add(&mut self, hold: Hold) -> Result<(), Corrupt> {
+        let Hold { id, amount, deadline_ms } = hold;
+        if id == 0 || id >> HOLD_ID_BITS != 0 || amount == 0 || !self.is_free(id) {
+            return Err(Corrupt("no such hold can be"));
+        }
+        if self.deadlines.len() >= HOLD_COUNT_MAX {
+            return Err(Corrupt("too many holds"));
+        }
+        self.by_id.insert(id, State::Pending { amount, deadline_ms });
+        self.deadlines.insert((deadline_ms, id));
+        self.sums = self.sums.with(amount);
+        Ok(())
+    }
+
+    /// Ends a pending hold, and forgets what has been remembered for longer than `memory_ms`.
+    pub fn resolve(
+        &mut self,
+        id: u64,
+        resolution: Resolution,
+        at_ms: u64,
+        memory_ms: u64,
+    ) -> Result<Hold, Corrupt> {
+        let Some(&State::Pending { amount, deadline_ms }) = self.by_id.get(&id) else {
+            return Err(Corrupt("no such hold is pending"));
+        };
+        self.deadlines.remove(&(deadline_ms, id));
+        self.sums = self.sums.without(amount);
+        self.remember(id, resolution, at_ms);
+        self.forget(at_ms, memory_ms);
+        Ok(Hold { id, amount, deadline_ms })
+    }
+
+    /// The pending hold of an id, whatever the time.
+    pub fn get(&self, id: u64) -> Option<Hold> {
+        match self.by_id.get(&id) {
+            Some(&State::Pending { amount, deadline_ms }) => Some(Hold { id, amount, deadline_ms }),
+            _ => None,
+        }
+    }
+
+    /// Ends all that are due at `through_ms`; returns them, soonest deadline first.
+    pub fn expire(&mut self, through_ms: u64, memory_ms: u64) -> Vec<Hold> {
+        let due: Vec<Hold> = self.due(through_ms).collect();
+        for &Hold { id, amount, deadline_ms } in &due {
+            self.deadlines.remove(&(deadline_ms, id));
+            self.sums = self.sums.without(amount);
+            self.remember(id, Resolution::Expired, deadline_ms);
+        }
+        self.forget(through_ms, memory_ms);
+        due
+    }
+
+    fn due(&self, now_ms: u64) -> impl Iterator<Item = Hold> {
+        self.deadlines.range(..=(now_ms, u64::MAX)).filter_map(|&(_, id)| self.get(id))
+    }
+
+    fn remember(&mut self, id: u64, resolution: Resolution, at_ms: u64) {
+        self.by_id.insert(id, State::Resolved { resolution, at_ms });
+        self.resolved.insert((at_ms, id));
+    }
+
+    fn forget(&mut self, now_ms: u64, memory_ms: u64) {
+        while let Some(&(at_ms, id)) = self.resolved.first() {
+            let too_old = now_ms >= at_ms.saturating_add(memory_ms);
+            if !too_old && self.resolved.len() <= HOLD_COUNT_MAX {
+                break;
+            }
+            self.resolved.pop_first();
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// Bytes on the heap, as far as a tree lets one say: its nodes are two thirds full on average.
+    pub fn memory(&self) -> usize {
+        let entry = size_of::<(u64, State)>().saturating_mul(self.by_id.len());
+        let orders = size_of::<(u64, u64)>().saturating_mul(self.deadlines.len().saturating_add(self.resolved.len()));
+        entry.saturating_add(orders).saturating_mul(3) / 2
+    }
+
+    /// Pieces to free: a node holds about eight.
+    pub fn allocations(&self) -> usize {
+        self.by_id.len() / 4
+    }
+
+    /// The sections of the stored form.
+    pub fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+        let all: Vec<_> = self.by_id.iter().collect();
+        for some in all.chunks(SECTION_LEN_MAX) {
+            let mut out = Vec::new();
+            some.iter().for_each(|&(&id, state)| put_state(id, state, &mut out));
+            each(&out);
+        }
+    }
+
+    /// Adds the holds of one section.
+    pub fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {
+        let mut grown = self.clone();
+        let mut reader = Reader::new(section);
+        while !reader.is_empty() {
+            grown.push(&mut reader)?;
+        }
+        *self = grown;
+        Ok(())
+    }
+
+    fn push(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        let (id, kind, amount) = (reader.u64()?, reader.u8()?, reader.i64()?);
+        let at_ms = reader.u64()?;
+        let resolution = match kind {
+            0 => return self.add(Hold { id, amount, deadline_ms: at_ms }),
+            1 => Resolution::Committed { amount, value: reader.i64()? },
+            2 if amount == 0 => Resolution::Released,
+            3 if amount == 0 => Resolution::Expired,
+            _ => return Err(Corrupt("unknown state of a hold")),
+        };
+        if id == 0 || id >> HOLD_ID_BITS != 0 || !self.is_free(id) || self.resolved.len() >= HOLD_COUNT_MAX {
+            return Err(Corrupt("no such hold can have been"));
+        }
+        self.remember(id, resolution, at_ms);
+        Ok(())
+    }
+}
+
+fn put_state(id: u64, state: &State, out: &mut Vec<u8>) {
+    let (kind, amount, at_ms, value) = match *state {
+        State::Pending { amount, deadline_ms } => (0, amount, deadline_ms, None),
+        State::Resolved { resolution: Resolution::Committed { amount, value }, at_ms } => {
+            (1, amount, at_ms, Some(value))
+        }
+        State::Resolved { resolution: Resolution::Released, at_ms } => (2, 0, at_ms, None),
+        State::Resolved { resolution: Resolution::Expired, at_ms } => (3, 0, at_ms, None),
+    };
+    put_u64(out, id);
+    out.push(kind);
+    put_i64(out, amount);
+    put_u64(out, at_ms);
+    if let Some(value) = value {
+        put_i64(out, value);
+    }
+}
