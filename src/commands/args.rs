@@ -3,8 +3,12 @@
 use crate::host::Args;
 use std::str::from_utf8;
 use tallybook_domain::audit::Retention;
+use tallybook_domain::counter::When;
 use tallybook_domain::error::Error;
-use tallybook_domain::limits::NAME_LEN_MAX;
+use tallybook_domain::idempotency::Token;
+use tallybook_domain::limits::{NAME_LEN_MAX, TIME_MS_MAX, TOKEN_COUNT_MAX, TOKEN_DURATION_MAX_S};
+use tallybook_domain::options::KeyOptions;
+use tallybook_domain::retry::Envelope;
 
 /// The optional part of a command, read word by word.
 pub struct Options<'a> {
@@ -25,6 +29,11 @@ impl<'a> Options<'a> {
         Some(word)
     }
 
+    /// The index of the argument that comes next.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
     /// The value of the option just read.
     pub fn value(&mut self) -> Result<&'a [u8], Error> {
         self.word().ok_or(Error::Syntax)
@@ -42,7 +51,7 @@ impl<'a> Options<'a> {
     }
 
     /// The text of a NOTE.
-    pub fn note(&mut self) -> Result<&'a [u8], Error> {
+    fn note(&mut self) -> Result<&'a [u8], Error> {
         let note = self.value()?;
         if note.len() > NAME_LEN_MAX {
             return Err(Error::TooLong { what: "note", max: NAME_LEN_MAX, got: note.len() });
@@ -50,8 +59,57 @@ impl<'a> Options<'a> {
         Ok(note)
     }
 
+    /// An option that every change may have; whether `word` was one.
+    pub fn envelope(&mut self, word: &[u8], envelope: &mut Envelope<'a>) -> Result<bool, Error> {
+        if is(word, b"NOTE") && envelope.note.is_empty() {
+            envelope.note = self.note()?;
+        } else if is(word, b"IDMP") && envelope.token.is_none() {
+            let (producer, token) = (self.value()?, self.value()?);
+            for (what, bytes) in [("producer", producer), ("token", token)] {
+                if bytes.is_empty() || bytes.len() > NAME_LEN_MAX {
+                    return Err(Error::BadLength { what, got: bytes.len() });
+                }
+            }
+            envelope.token = Token::new(producer, token);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A moment: EX s, PX ms, EXAT s, PXAT ms; nothing where `word` is something else.
+    pub fn when(&mut self, word: &[u8]) -> Result<Option<When>, Error> {
+        let (what, unit_ms, relative) = match word.to_ascii_uppercase().as_slice() {
+            b"EX" => ("EX", 1000, true),
+            b"PX" => ("PX", 1, true),
+            b"EXAT" => ("EXAT", 1000, false),
+            b"PXAT" => ("PXAT", 1, false),
+            _ => return Ok(None),
+        };
+        let value = within(what, self.integer(what)?, 1, TIME_MS_MAX / unit_ms)?.unsigned_abs();
+        let ms = value * unit_ms.unsigned_abs();
+        Ok(Some(if relative { When::In(ms) } else { When::At(ms) }))
+    }
+
+    /// An option that keys of both types are made or altered with; whether `word` was one.
+    pub fn key_option(&mut self, word: &[u8], options: &mut KeyOptions) -> Result<bool, Error> {
+        match word.to_ascii_uppercase().as_slice() {
+            b"LOG" => self.log(&mut options.log)?,
+            b"IDMP-DURATION" => {
+                let seconds = within("IDMP-DURATION", self.integer("IDMP-DURATION")?, 1, TOKEN_DURATION_MAX_S)?;
+                once(&mut options.token_duration_ms, seconds.unsigned_abs() * 1000)?;
+            }
+            b"IDMP-MAXSIZE" => {
+                let count = within("IDMP-MAXSIZE", self.integer("IDMP-MAXSIZE")?, 1, TOKEN_COUNT_MAX)?;
+                once(&mut options.token_count_max, count.unsigned_abs())?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// What follows the word LOG: a bound, or OFF.
-    pub fn log(&mut self, log: &mut Option<Option<Retention>>) -> Result<(), Error> {
+    fn log(&mut self, log: &mut Option<Option<Retention>>) -> Result<(), Error> {
         let word = self.value()?;
         if word.eq_ignore_ascii_case(b"OFF") {
             return once(log, None);
@@ -65,6 +123,16 @@ impl<'a> Options<'a> {
             }
         }
     }
+}
+
+/// Whether a word is this one, in any case.
+pub fn is(word: &[u8], name: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(name)
+}
+
+/// Exactly `count` arguments behind the name of the command.
+pub fn exactly(args: &Args<'_>, count: usize) -> Result<(), Error> {
+    if args.len() == count + 1 { Ok(()) } else { Err(Error::Arity) }
 }
 
 /// Sets one bound of a log by its name.

@@ -25,6 +25,8 @@ pub struct Row {
 enum Class {
     /// Changes a key in constant time, and may need memory for it.
     Write,
+    /// Changes a key in constant time and frees rather than fills: works when memory is full.
+    Relief,
     /// Reads in constant time.
     Read,
     /// Reads in time that grows with what is asked for.
@@ -37,9 +39,10 @@ impl Class {
     fn flags(&self) -> (&'static str, &'static str) {
         match self {
             Class::Write => ("write deny-oom fast", "write fast"),
+            Class::Relief => ("write fast", "write fast"),
             Class::Read => ("readonly fast", "read fast"),
             Class::Scan => ("readonly", "read"),
-            Class::Effect => ("write admin deny-script", "write admin dangerous"),
+            Class::Effect => ("write admin deny-script no-monitor no-slowlog", "write admin dangerous"),
         }
     }
 }
@@ -58,7 +61,7 @@ impl Row {
 /// SCOUNTER.INCR
 pub const SCOUNTER_INCR: Row = Row {
     name: "scounter.incr",
-    syntax: "key [delta] [NOTE text]",
+    syntax: "key [delta] [IDMP producer token] [NOTE text]",
     summary: "Adds to a counter, 1 unless said. A missing counter starts at 0.",
     complexity: "O(1)",
     class: Class::Write,
@@ -68,8 +71,17 @@ pub const SCOUNTER_INCR: Row = Row {
 /// SCOUNTER.DECR
 pub const SCOUNTER_DECR: Row = Row {
     name: "scounter.decr",
-    syntax: "key [delta] [NOTE text]",
+    syntax: "key [delta] [IDMP producer token] [NOTE text]",
     summary: "Subtracts from a counter, 1 unless said. A missing counter starts at 0.",
+    ..SCOUNTER_INCR
+};
+
+/// SCOUNTER.INCREX
+pub const SCOUNTER_INCREX: Row = Row {
+    name: "scounter.increx",
+    syntax: "key [BYINT n] [LBOUND n] [UBOUND n] [SATURATE] [EX s|PX ms|EXAT unix-time|PXAT unix-time|PERSIST] [ENX] \
+             [NX|XX] [IDMP producer token] [NOTE text]",
+    summary: "Adds to a counter within bounds and sets its expiry, as the native INCREX does.",
     ..SCOUNTER_INCR
 };
 
@@ -83,14 +95,101 @@ pub const SCOUNTER_GET: Row = Row {
     keys: key(Access::Read),
 };
 
+/// SCOUNTER.MGET
+pub const SCOUNTER_MGET: Row = Row {
+    name: "scounter.mget",
+    syntax: "key [key ..]",
+    summary: "Returns the values of several counters.",
+    complexity: "O(N) with N the number of keys",
+    class: Class::Read,
+    keys: Keys { first: 1, last: -1, step: 1, access: Access::Read },
+};
+
+/// SCOUNTER.MINCR
+pub const SCOUNTER_MINCR: Row = Row {
+    name: "scounter.mincr",
+    syntax: "key delta [key delta ..]",
+    summary: "Adds to several counters at once, or to none of them.",
+    complexity: "O(N) with N the number of keys",
+    class: Class::Write,
+    keys: Keys { access: Access::Update, ..PAIRS },
+};
+
+/// SCOUNTER.SET
+pub const SCOUNTER_SET: Row = Row {
+    name: "scounter.set",
+    syntax: "key value [NX|XX] [GET] [NOTE text]",
+    summary: "Sets the value of a counter; everything else stays.",
+    ..SCOUNTER_INCR
+};
+
 /// SCOUNTER.CREATE
 pub const SCOUNTER_CREATE: Row = Row {
     name: "scounter.create",
-    syntax: "key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
+    syntax: "key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
+             [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
     summary: "Creates a counter with bounds that every later change must keep, and with an audit log.",
     complexity: "O(1)",
     class: Class::Write,
     keys: key(Access::Insert),
+};
+
+/// SCOUNTER.ALTER
+pub const SCOUNTER_ALTER: Row = Row {
+    name: "scounter.alter",
+    syntax: "key [LBOUND bound] [UBOUND bound] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
+             [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
+    summary: "Changes bounds, tokens or log of a counter.",
+    complexity: "O(1)",
+    class: Class::Relief,
+    keys: key(Access::Apply),
+};
+
+/// SCOUNTER.INFO
+pub const SCOUNTER_INFO: Row = Row {
+    name: "scounter.info",
+    syntax: "key [field]",
+    summary: "Returns all there is to know of a counter, or one field of it.",
+    complexity: "O(N) with N the chunks of its log",
+    class: Class::Scan,
+    keys: key(Access::Read),
+};
+
+/// SCOUNTER.HOLD
+pub const SCOUNTER_HOLD: Row = Row {
+    name: "scounter.hold",
+    syntax: "key amount <EX s|PX ms|EXAT unix-time|PXAT unix-time> [IDMP producer token] [NOTE text]",
+    summary: "Sets an amount aside until it is committed, released or past its deadline.",
+    complexity: "O(log(N)) with N the holds of the counter",
+    ..SCOUNTER_INCR
+};
+
+/// SCOUNTER.COMMIT
+pub const SCOUNTER_COMMIT: Row = Row {
+    name: "scounter.commit",
+    syntax: "key hold-id [amount] [NOTE text]",
+    summary: "Applies a hold, or a part of it and gives back the rest.",
+    class: Class::Relief,
+    keys: key(Access::Update),
+    ..SCOUNTER_HOLD
+};
+
+/// SCOUNTER.RELEASE
+pub const SCOUNTER_RELEASE: Row = Row {
+    name: "scounter.release",
+    syntax: "key hold-id [NOTE text]",
+    summary: "Gives a hold back.",
+    keys: key(Access::Apply),
+    ..SCOUNTER_COMMIT
+};
+
+/// SCOUNTER.HOLDS
+pub const SCOUNTER_HOLDS: Row = Row {
+    name: "scounter.holds",
+    syntax: "key [COUNT n]",
+    summary: "Lists the pending holds of a counter, soonest deadline first.",
+    complexity: "O(N) with N the holds returned",
+    ..SCOUNTER_INFO
 };
 
 /// SCOUNTER.LOG
@@ -116,7 +215,8 @@ pub const SCOUNTER_EFFECT: Row = Row {
 /// IDBLOCK.CREATE
 pub const IDBLOCK_CREATE: Row = Row {
     name: "idblock.create",
-    syntax: "key [NX] [START n] [INCREMENT n] [MAX n] [FENCE OFF] \
+    syntax: "key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]] \
+             [CODES length [ALPHABET text] [SECRET text]] [FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
              [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
     summary: "Creates an allocator of id ranges.",
     ..SCOUNTER_CREATE
@@ -125,7 +225,7 @@ pub const IDBLOCK_CREATE: Row = Row {
 /// IDBLOCK.RESERVE
 pub const IDBLOCK_RESERVE: Row = Row {
     name: "idblock.reserve",
-    syntax: "key count [ATLEAST n] [NOTE text]",
+    syntax: "key count [ATLEAST n] [IDMP producer token] [NOTE text]",
     summary: "Hands out a contiguous run of ids that nobody else will get.",
     complexity: "O(1)",
     class: Class::Write,
@@ -135,9 +235,69 @@ pub const IDBLOCK_RESERVE: Row = Row {
 /// IDBLOCK.NEXT
 pub const IDBLOCK_NEXT: Row = Row {
     name: "idblock.next",
-    syntax: "key",
+    syntax: "key [IDMP producer token]",
     summary: "Hands out a single id, without a log entry.",
     ..IDBLOCK_RESERVE
+};
+
+/// IDBLOCK.ADVANCE
+pub const IDBLOCK_ADVANCE: Row = Row {
+    name: "idblock.advance",
+    syntax: "key id",
+    summary: "Makes all later ids lie beyond one that came from elsewhere.",
+    keys: key(Access::Apply),
+    ..IDBLOCK_RESERVE
+};
+
+/// IDBLOCK.CODES
+pub const IDBLOCK_CODES: Row = Row {
+    name: "idblock.codes",
+    summary: "Hands out ids as short codes that cannot be enumerated.",
+    complexity: "O(N) with N the number of codes",
+    ..IDBLOCK_RESERVE
+};
+
+/// IDBLOCK.ENCODE
+pub const IDBLOCK_ENCODE: Row = Row {
+    name: "idblock.encode",
+    syntax: "key id [id ..]",
+    summary: "Returns the codes of ids.",
+    complexity: "O(N) with N the number of ids",
+    class: Class::Read,
+    keys: key(Access::Read),
+};
+
+/// IDBLOCK.DECODE
+pub const IDBLOCK_DECODE: Row = Row {
+    name: "idblock.decode",
+    syntax: "key code [code ..]",
+    summary: "Returns the ids of codes.",
+    ..IDBLOCK_ENCODE
+};
+
+/// IDBLOCK.WHEN
+pub const IDBLOCK_WHEN: Row = Row {
+    name: "idblock.when",
+    syntax: "key id",
+    summary: "Returns when a time-sortable id was handed out.",
+    complexity: "O(1)",
+    ..IDBLOCK_ENCODE
+};
+
+/// IDBLOCK.WHO
+pub const IDBLOCK_WHO: Row = Row {
+    name: "idblock.who",
+    syntax: "key id",
+    summary: "Returns the logged reservation that holds an id.",
+    complexity: "O(log(N)) with N the entries of the log",
+    ..IDBLOCK_ENCODE
+};
+
+/// IDBLOCK.INFO
+pub const IDBLOCK_INFO: Row = Row {
+    name: "idblock.info",
+    summary: "Returns all there is to know of an allocator, or one field of it.",
+    ..SCOUNTER_INFO
 };
 
 /// IDBLOCK.LOG

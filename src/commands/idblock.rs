@@ -1,19 +1,26 @@
-//! `IDBLOCK.*`
+//! `IDBLOCK.*`: one function a command, in the order of docs/COMMANDS.md.
 
-use super::args::{Options, integer, once, required, within};
+use super::args::{Options, exactly, integer, is, once, required, within};
+use super::info::fields_reply;
 use super::log::{LogEntry, range};
 use crate::config::log_default;
 use crate::host::{Args, Context, Live, Reply, conclude, execute, open, read};
-use tallybook_domain::audit::{BlockChange, Entry, Retention};
+use tallybook_domain::audit::{BlockChange, Entry};
 use tallybook_domain::error::Error;
-use tallybook_domain::idblock::{Create, IdBlock, Reserve};
+use tallybook_domain::idblock::{Block, Clock, Create, IdBlock, Reserve};
 use tallybook_domain::limits::{
-    BLOCK_LOG_LEN_DEFAULT, INCREMENT_DEFAULT, MAX_DEFAULT, RESERVE_COUNT_MAX, START_DEFAULT,
+    CLOCK_BITS_MAX, CODES_COUNT_MAX, EPOCH_MS_DEFAULT, INCREMENT_DEFAULT, MAX_DEFAULT, RESERVE_COUNT_MAX,
+    START_DEFAULT, TIME_MS_MAX,
 };
+use tallybook_domain::options::KeyOptions;
+use tallybook_domain::permutation::{Alphabet, Codes};
+use tallybook_domain::retry::Envelope;
 
-/// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [FENCE OFF] [LOG ..]
+/// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]]
+/// [CODES length [ALPHABET text] [SECRET text]] [FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
 pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
-    let request = parse_create(args)?;
+    let (request, secret_at) = parse_create(args)?;
+    secret_at.into_iter().for_each(|index| context.redact(index));
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let decision = IdBlock::decide_create(slot.value(), &request, &environment)?;
@@ -21,66 +28,212 @@ pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     Ok(if created { Reply::OK } else { Reply::Nil })
 }
 
-fn parse_create(args: &Args<'_>) -> Result<Create, Error> {
+/// The options of CREATE as they come, before it is known which of them go together.
+#[derive(Default)]
+struct Given<'a> {
+    nx: Option<()>,
+    start: Option<i64>,
+    increment: Option<i64>,
+    max: Option<i64>,
+    clock_bits: Option<i64>,
+    epoch_ms: Option<i64>,
+    codes_length: Option<i64>,
+    alphabet: Option<&'a [u8]>,
+    secret: Option<&'a [u8]>,
+    fence: Option<()>,
+}
+
+/// The request, and where the secret stands.
+fn parse_create<'a>(args: &Args<'a>) -> Result<(Create<'a>, Option<usize>), Error> {
     required(args, 1)?;
-    let (mut nx, mut start, mut increment, mut max, mut fence, mut log) = (None, None, None, None, None, None);
+    let (mut given, mut key_options, mut secret_at) = (Given::default(), KeyOptions::default(), None);
     let mut options = Options::new(args, 2);
     while let Some(word) = options.word() {
         match word.to_ascii_uppercase().as_slice() {
-            b"NX" => once(&mut nx, ())?,
-            b"START" => once(&mut start, options.integer("START")?)?,
-            b"INCREMENT" => once(&mut increment, options.positive("INCREMENT")?)?,
-            b"MAX" => once(&mut max, options.integer("MAX")?)?,
-            b"FENCE" if options.value()?.eq_ignore_ascii_case(b"OFF") => once(&mut fence, ())?,
+            b"NX" => once(&mut given.nx, ())?,
+            b"START" => once(&mut given.start, options.integer("START")?)?,
+            b"INCREMENT" => once(&mut given.increment, options.positive("INCREMENT")?)?,
+            b"MAX" => once(&mut given.max, options.integer("MAX")?)?,
+            b"CLOCK" => once(&mut given.clock_bits, options.integer("CLOCK")?)?,
+            b"EPOCH" => once(&mut given.epoch_ms, options.integer("EPOCH")?)?,
+            b"CODES" => once(&mut given.codes_length, options.positive("CODES")?)?,
+            b"ALPHABET" => once(&mut given.alphabet, options.value()?)?,
+            b"SECRET" => {
+                secret_at = Some(options.position());
+                once(&mut given.secret, options.value()?)?;
+            }
+            b"FENCE" if is(options.value()?, b"OFF") => once(&mut given.fence, ())?,
             b"FENCE" => return Err(Error::FenceUnknown),
-            b"LOG" => options.log(&mut log)?,
+            _ if options.key_option(word, &mut key_options)? => {}
             _ => return Err(Error::Syntax),
         }
     }
-    let kept = Retention { len_max: Some(BLOCK_LOG_LEN_DEFAULT), ..Retention::default() };
-    Ok(Create {
-        nx: nx.is_some(),
-        start: start.unwrap_or(START_DEFAULT),
-        increment: increment.unwrap_or(INCREMENT_DEFAULT).unsigned_abs(),
-        max: max.unwrap_or(MAX_DEFAULT),
-        log: log.unwrap_or(Some(kept)),
-    })
+    Ok((
+        Create {
+            nx: given.nx.is_some(),
+            start: given.start.unwrap_or(START_DEFAULT),
+            increment: given.increment.unwrap_or(INCREMENT_DEFAULT).unsigned_abs(),
+            max: given.max.unwrap_or(MAX_DEFAULT),
+            clock: clock(&given)?,
+            codes: codes(&given)?,
+            options: key_options,
+        },
+        secret_at,
+    ))
 }
 
-/// IDBLOCK.RESERVE key count [ATLEAST n] [NOTE text]
+fn clock(given: &Given<'_>) -> Result<Option<Clock>, Error> {
+    let Some(bits) = given.clock_bits else {
+        return if given.epoch_ms.is_some() { Err(Error::Syntax) } else { Ok(None) };
+    };
+    if given.codes_length.is_some() {
+        return Err(Error::Excludes("CLOCK", "CODES"));
+    }
+    if given.max.is_some() {
+        return Err(Error::Excludes("CLOCK", "MAX"));
+    }
+    let bits = within("CLOCK", bits, 0, CLOCK_BITS_MAX.into())?;
+    let epoch_ms = within("EPOCH", given.epoch_ms.unwrap_or(EPOCH_MS_DEFAULT), 0, TIME_MS_MAX)?;
+    Ok(u8::try_from(bits).ok().and_then(|bits| Clock::new(bits, epoch_ms.unsigned_abs())))
+}
+
+type CodesGiven<'a> = Option<(u64, Alphabet, Option<&'a [u8]>)>;
+
+fn codes<'a>(given: &Given<'a>) -> Result<CodesGiven<'a>, Error> {
+    let Some(length) = given.codes_length else {
+        let alone = given.alphabet.is_some() || given.secret.is_some();
+        return if alone { Err(Error::Syntax) } else { Ok(None) };
+    };
+    let alphabet = given.alphabet.map_or(Ok(Alphabet::default()), Alphabet::new)?;
+    Ok(Some((length.unsigned_abs(), alphabet, given.secret)))
+}
+
+/// IDBLOCK.RESERVE key count [ATLEAST n] [IDMP producer token] [NOTE text]
 pub fn reserve(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
-    let request = parse_reserve(args)?;
+    let (_, block) = reserved(context, args, false)?;
+    let [increment, count] = [block.increment, block.count].map(Reply::wide);
+    Ok(Reply::Array(vec![Reply::Int(block.first), Reply::Int(block.last), increment, count]))
+}
+
+/// IDBLOCK.CODES key count [ATLEAST n] [IDMP producer token] [NOTE text]
+pub fn codes_of(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    let (codes, _) = reserved(context, args, true)?;
+    Ok(Reply::Array(codes))
+}
+
+/// A reservation, and its codes if they are wanted.
+fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Reply>, Block), Error> {
+    let (request, envelope) = parse_reserve(args, codes)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_reserve(&request, &environment)?;
+    let allocator = slot.require()?;
+    let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
+    let shown = if codes { codes_reply(allocator, decision.reply()) } else { Vec::new() };
     let block = conclude(context, slot, decision)?;
-    let [increment, count] = [block.increment, block.count].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-    Ok(Reply::Array([block.first, block.last, increment, count].map(Reply::Int).into()))
+    Ok((shown, block))
 }
 
-fn parse_reserve<'a>(args: &Args<'a>) -> Result<Reserve<'a>, Error> {
-    let count = within("count", integer("count", required(args, 2)?)?, 1, RESERVE_COUNT_MAX)?;
-    let (mut at_least, mut note) = (None, None);
-    let mut options = Options::new(args, 3);
+fn codes_reply(allocator: &IdBlock, block: &Block) -> Vec<Reply> {
+    let first = allocator.range().ordinal(block.first).unwrap_or(0);
+    (first..first.saturating_add(block.count)).map(|ordinal| code(allocator.codes(), ordinal)).collect()
+}
+
+fn code(codes: Option<&Codes>, ordinal: u64) -> Reply {
+    let code = codes.and_then(|codes| codes.encode(ordinal));
+    code.map_or(Reply::Nil, |code| Reply::Bulk(code.as_bytes().to_vec()))
+}
+
+fn parse_reserve<'a>(args: &Args<'a>, codes: bool) -> Result<(Reserve, Envelope<'a>), Error> {
+    let count_max = if codes { CODES_COUNT_MAX } else { RESERVE_COUNT_MAX };
+    let count = within("count", integer("count", required(args, 2)?)?, 1, count_max)?;
+    let (mut at_least, mut envelope, mut options) = (None, Envelope::default(), Options::new(args, 3));
     while let Some(word) = options.word() {
-        match word.to_ascii_uppercase().as_slice() {
-            b"ATLEAST" => once(&mut at_least, within("ATLEAST", options.integer("ATLEAST")?, 1, count)?)?,
-            b"NOTE" => once(&mut note, options.note()?)?,
-            _ => return Err(Error::Syntax),
+        if is(word, b"ATLEAST") {
+            once(&mut at_least, within("ATLEAST", options.integer("ATLEAST")?, 1, count)?)?;
+        } else if !options.envelope(word, &mut envelope)? {
+            return Err(Error::Syntax);
         }
     }
     let [count, at_least] = [count, at_least.unwrap_or(count)].map(i64::unsigned_abs);
-    Ok(Reserve { count, at_least, note: note.unwrap_or_default() })
+    Ok((Reserve { count, at_least, codes }, envelope))
 }
 
-/// IDBLOCK.NEXT key
+/// IDBLOCK.NEXT key [IDMP producer token]
 pub fn next(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
-    if args.len() != 2 {
-        return Err(Error::Arity);
+    required(args, 1)?;
+    let (mut envelope, mut options) = (Envelope::default(), Options::new(args, 2));
+    while let Some(word) = options.word() {
+        if !is(word, b"IDMP") || !options.envelope(word, &mut envelope)? {
+            return Err(Error::Syntax);
+        }
     }
     let slot = open::<IdBlock>(context, args.key(1)?)?;
-    let decision = slot.require()?.decide_next()?;
+    let environment = Live::new(context, log_default);
+    let decision = slot.require()?.decide_next(&envelope, &environment)?;
     conclude(context, slot, decision).map(Reply::Int)
+}
+
+/// IDBLOCK.ADVANCE key id
+pub fn advance(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    exactly(args, 2)?;
+    let id = integer("id", required(args, 2)?)?;
+    let slot = open::<IdBlock>(context, args.key(1)?)?;
+    let environment = Live::new(context, log_default);
+    let decision = slot.require()?.decide_advance(id, &environment)?;
+    conclude(context, slot, decision).map(|()| Reply::OK)
+}
+
+/// IDBLOCK.ENCODE key id [id ..]
+pub fn encode(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    required(args, 2)?;
+    let ids = (2..args.len()).map(|index| integer("id", required(args, index)?)).collect::<Result<Vec<_>, _>>()?;
+    let slot = read::<IdBlock>(context, args.key(1)?)?;
+    let allocator = slot.require()?;
+    let codes = allocator.codes().ok_or(Error::NoCodes)?;
+    let encoded = |id: i64| allocator.range().ordinal(id).map_or(Reply::Nil, |ordinal| code(Some(codes), ordinal));
+    Ok(Reply::Array(ids.into_iter().map(encoded).collect()))
+}
+
+/// IDBLOCK.DECODE key code [code ..]
+pub fn decode(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    required(args, 2)?;
+    let slot = read::<IdBlock>(context, args.key(1)?)?;
+    let allocator = slot.require()?;
+    let codes = allocator.codes().ok_or(Error::NoCodes)?;
+    let decoded = |code: &[u8]| {
+        let id = codes.decode(code).and_then(|ordinal| allocator.range().id(ordinal));
+        id.map_or(Reply::Nil, Reply::Int)
+    };
+    Ok(Reply::Array((2..args.len()).filter_map(|index| args.get(index)).map(decoded).collect()))
+}
+
+/// IDBLOCK.WHEN key id
+pub fn when(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    exactly(args, 2)?;
+    let id = integer("id", required(args, 2)?)?;
+    let slot = read::<IdBlock>(context, args.key(1)?)?;
+    let when = slot.require()?.when(id).ok_or(Error::NoClock)?;
+    Ok(when.map_or(Reply::Nil, Reply::wide))
+}
+
+/// IDBLOCK.WHO key id
+pub fn who(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    exactly(args, 2)?;
+    let id = integer("id", required(args, 2)?)?;
+    let slot = read::<IdBlock>(context, args.key(1)?)?;
+    let allocator = slot.require()?;
+    Ok(allocator.who(id).map_or(Reply::Nil, |found| entry(allocator, &found).reply()))
+}
+
+/// IDBLOCK.INFO key [field]
+pub fn info(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    required(args, 1)?;
+    if args.len() > 3 {
+        return Err(Error::Arity);
+    }
+    let slot = read::<IdBlock>(context, args.key(1)?)?;
+    let fields = slot.require()?.info(&Live::new(context, log_default));
+    fields_reply(&fields, args.get(2))
 }
 
 /// IDBLOCK.LOG key start end [COUNT n] [REV]

@@ -109,7 +109,8 @@ impl LogEntry {
         self.fields.extend([Reply::Bulk(name.into()), Reply::Bulk(value)]);
     }
 
-    fn reply(self) -> Reply {
+    /// As XRANGE shows it.
+    pub fn reply(self) -> Reply {
         Reply::Array(vec![Reply::Bulk(self.id.to_string().into_bytes()), Reply::Array(self.fields)])
     }
 }

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod catalog;
 pub mod idblock;
+mod info;
 mod log;
 pub mod scounter;
 mod syntax;

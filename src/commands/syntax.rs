@@ -5,7 +5,8 @@
 //!   key              an argument; its kind follows from its name
 //!   WORD             a word that stands for itself; before an argument it is that one's token
 //!   [ .. ]           may be absent
-//!   a|b              one of them, inside of brackets
+//!   <a|b>            one of them
+//!   [a|b]            one of them, or none
 //!   [ ... ..]        may come several times; a repetition of what stands before it is part of it
 //! ```
 
@@ -25,6 +26,7 @@ fn fixed(argument: &Argument) -> i32 {
     match &argument.value {
         _ if argument.optional => 0,
         Value::Block(children) => token + children.iter().map(fixed).sum::<i32>(),
+        Value::OneOf(children) => children.iter().map(fixed).min().unwrap_or(0),
         _ => token + 1,
     }
 }
@@ -32,10 +34,16 @@ fn fixed(argument: &Argument) -> i32 {
 fn value_of(name: &str) -> Value {
     match name {
         "key" => Value::Key,
-        "delta" | "n" | "count" | "ms" | "s" | "k" | "amount" | "value" | "id" | "bits" | "length" => Value::Integer,
+        "delta" | "n" | "count" | "ms" | "s" | "k" | "amount" | "value" | "id" | "hold-id" | "bits" | "length" => {
+            Value::Integer
+        }
         "unix-time" => Value::UnixTime,
         _ => Value::Text,
     }
+}
+
+fn is_token(word: &str) -> bool {
+    word.chars().all(|letter| letter.is_ascii_uppercase() || letter == '-')
 }
 
 fn argument(name: &str, value: Value) -> Argument {
@@ -51,6 +59,9 @@ fn block(mut arguments: Vec<Argument>) -> Option<Argument> {
     Some(argument(&name, Value::Block(arguments)))
 }
 
+/// What is a word by itself, without a blank around it.
+const SINGLE: [char; 5] = ['[', ']', '<', '>', '|'];
+
 struct Words<'a> {
     rest: &'a str,
 }
@@ -59,8 +70,12 @@ impl<'a> Words<'a> {
     /// The next word, bracket or bar.
     fn next(&mut self) -> Option<&'a str> {
         self.rest = self.rest.trim_start();
-        let single = self.rest.starts_with(['[', ']', '|']);
-        let end = if single { 1 } else { self.rest.find([' ', '[', ']', '|']).unwrap_or(self.rest.len()) };
+        let single = self.rest.starts_with(SINGLE);
+        let end = if single {
+            1
+        } else {
+            self.rest.find(|letter| letter == ' ' || SINGLE.contains(&letter)).unwrap_or(self.rest.len())
+        };
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!word.is_empty()).then_some(word)
@@ -73,11 +88,13 @@ impl<'a> Words<'a> {
     /// Arguments up to a bar, a closing bracket or the end.
     fn sequence(&mut self) -> Vec<Argument> {
         let mut arguments: Vec<Argument> = Vec::new();
-        while let Some(word) = self.ahead().filter(|&word| word != "|" && word != "]" && word != "..") {
+        while let Some(word) = self.ahead().filter(|word| !["|", "]", ">", ".."].contains(word)) {
             self.next();
             if word == "[" {
-                self.bracket(&mut arguments);
-            } else if word.chars().all(|letter| letter.is_ascii_uppercase()) {
+                self.bracket(&mut arguments, true);
+            } else if word == "<" {
+                self.bracket(&mut arguments, false);
+            } else if is_token(word) {
                 arguments.extend(self.token(word));
             } else {
                 arguments.push(argument(word, value_of(word)));
@@ -108,9 +125,9 @@ impl<'a> Words<'a> {
 
     fn sequence_behind_token(&mut self) -> Vec<Argument> {
         let mut arguments = Vec::new();
-        while let Some(word) = self.ahead().filter(|word| !["[", "]", "|", ".."].contains(word)) {
+        while let Some(word) = self.ahead().filter(|word| !["[", "<", "]", ">", "|", ".."].contains(word)) {
             self.next();
-            if word.chars().all(|letter| letter.is_ascii_uppercase()) {
+            if is_token(word) {
                 arguments.extend(self.token(word));
             } else {
                 arguments.push(argument(word, value_of(word)));
@@ -120,10 +137,10 @@ impl<'a> Words<'a> {
     }
 
     /// What stands in brackets, the opening one read already.
-    fn bracket(&mut self, before: &mut Vec<Argument>) {
+    fn bracket(&mut self, before: &mut Vec<Argument>, optional: bool) {
         let mut choices = vec![self.sequence()];
         let mut multiple = false;
-        while let Some(word) = self.next().filter(|&word| word != "]") {
+        while let Some(word) = self.next().filter(|&word| word != "]" && word != ">") {
             match word {
                 "|" => choices.push(self.sequence()),
                 _ => multiple = true,
@@ -142,6 +159,6 @@ impl<'a> Words<'a> {
         } else {
             choices.pop()
         };
-        before.extend(one.map(|argument| Argument { optional: true, multiple, ..argument }));
+        before.extend(one.map(|argument| Argument { optional, multiple, ..argument }));
     }
 }

@@ -1,6 +1,7 @@
 //! The bounds of a counter: inclusive, each may be absent.
 
 use crate::error::{Error, Side};
+use crate::hold::Sums;
 use crate::wire::{Corrupt, Reader, put_i64};
 
 const LOWER: u8 = 1;
@@ -35,11 +36,23 @@ impl Bounds {
         self.upper
     }
 
-    /// Refuses a value outside.
-    pub fn admit(&self, value: i64) -> Result<(), Error> {
+    /// Refuses a value that lies outside, or past 64 bits, once everything held is counted with it.
+    pub fn admit(&self, value: i128, held: Sums) -> Result<(), Error> {
+        let (low, high) = (value.saturating_add(held.down), value.saturating_add(held.up));
+        let held = held != Sums::default();
+        if low < i128::from(i64::MIN) {
+            return Err(Error::Overflow { got: low, held });
+        }
+        if high > i128::from(i64::MAX) {
+            return Err(Error::Overflow { got: high, held });
+        }
         match (self.lower, self.upper) {
-            (Some(bound), _) if value < bound => Err(Error::Bound { side: Side::Lower, bound, got: value }),
-            (_, Some(bound)) if value > bound => Err(Error::Bound { side: Side::Upper, bound, got: value }),
+            (Some(bound), _) if low < i128::from(bound) => {
+                Err(Error::Bound { side: Side::Lower, bound, got: low, held })
+            }
+            (_, Some(bound)) if high > i128::from(bound) => {
+                Err(Error::Bound { side: Side::Upper, bound, got: high, held })
+            }
             _ => Ok(()),
         }
     }
@@ -74,9 +87,14 @@ mod tests {
     fn both_ends_are_included() {
         let bounds = Bounds::new(Some(-1), Some(1)).unwrap();
         for (value, inside) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
-            assert_eq!(bounds.admit(value).is_ok(), inside, "{value}");
+            assert_eq!(bounds.admit(value, Sums::default()).is_ok(), inside, "{value}");
         }
-        assert!(Bounds::NONE.admit(i64::MIN).is_ok() && Bounds::NONE.admit(i64::MAX).is_ok());
+        for (value, inside) in [(i64::MIN, true), (i64::MAX, true)] {
+            assert_eq!(Bounds::NONE.admit(value.into(), Sums::default()).is_ok(), inside);
+        }
+        for value in [i128::from(i64::MIN) - 1, i128::from(i64::MAX) + 1] {
+            assert!(matches!(bounds.admit(value, Sums::default()), Err(Error::Overflow { .. })), "{value}");
+        }
         assert!(Bounds::new(Some(1), Some(0)).is_err());
         assert!(Bounds::new(Some(0), Some(0)).is_ok());
     }

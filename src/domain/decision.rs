@@ -16,6 +16,15 @@ pub enum Decision<E, R> {
     },
 }
 
+impl<E, R> Decision<E, R> {
+    /// The reply, whatever changes.
+    pub fn reply(&self) -> &R {
+        match self {
+            Decision::Unchanged(reply) | Decision::Changed { reply, .. } => reply,
+        }
+    }
+}
+
 /// How a change reaches replicas and the AOF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

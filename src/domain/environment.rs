@@ -22,6 +22,8 @@ pub trait Environment {
     fn caller(&self) -> Caller<'_>;
     /// 128 bits from the operating system's generator.
     fn random(&self) -> [u8; 16];
+    /// 64 bits more of it at each call.
+    fn random_u64(&self) -> u64;
     /// The log of a counter that nobody gave one (`tallybook.log-default`).
     fn log_default(&self) -> Option<Retention>;
 }

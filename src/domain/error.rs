@@ -3,6 +3,8 @@
 //! A text is `<CODE> <what must hold>, got <value>`. Clients may match the code. No byte that a
 //! client sent is ever repeated in it, except as a number.
 
+use crate::limits::HOLD_COUNT_MAX;
+use crate::permutation::CodesError;
 use std::fmt;
 
 /// Which of the two kinds of key a refusal speaks of.
@@ -54,6 +56,44 @@ pub enum Error {
         /// Bytes given.
         got: usize,
     },
+    /// A byte string that may not be empty, or is longer than this argument may be.
+    BadLength {
+        /// The argument.
+        what: &'static str,
+        /// Bytes given.
+        got: usize,
+    },
+    /// A hold in a direction that has no bound.
+    HoldUnbounded(Side),
+    /// A hold of nothing.
+    NothingHeld,
+    /// A deadline that has passed.
+    DeadlinePast,
+    /// An amount of a hold that is zero, larger, or of the other sign.
+    CommitTooMuch {
+        /// What is held.
+        held: i64,
+        /// What was to be committed.
+        got: i64,
+    },
+    /// More holds than a counter may have.
+    TooManyHolds,
+    /// INCREX BYFLOAT.
+    NoFloats,
+    /// ENX without an expiry to set.
+    EnxWithoutExpiry,
+    /// The step that SATURATE would take does not fit 64 bits.
+    StepTooWide(i128),
+    /// Codes of an allocator that has none.
+    NoCodes,
+    /// The time of an id of an allocator that has no clock.
+    NoClock,
+    /// Options that do not go together.
+    Excludes(&'static str, &'static str),
+    /// Codes that cannot be.
+    Codes(CodesError),
+    /// INFO of a field that there is not.
+    UnknownField,
     /// Not an entry id.
     NotAnEntryId,
     /// The lower bound lies above the upper one.
@@ -89,14 +129,16 @@ pub enum Error {
         /// The bound.
         bound: i64,
         /// What the value would have become.
-        got: i64,
+        got: i128,
+        /// Whether that counts holds.
+        held: bool,
     },
     /// The change would take the value past 64 bits.
     Overflow {
-        /// The value before.
-        value: i64,
-        /// What was to be added.
-        delta: i64,
+        /// What the value would have become.
+        got: i128,
+        /// Whether that counts holds.
+        held: bool,
     },
     /// The sequence does not hold as many ids any more.
     Exhausted {
@@ -107,6 +149,16 @@ pub enum Error {
         /// How many are left.
         left: u64,
     },
+    /// The token was used for something else.
+    TokenMismatch,
+    /// There is no such hold, or none that is remembered.
+    NoHold,
+    /// The hold ended in another way: committed, released or expired.
+    HoldResolved(&'static str),
+}
+
+fn with_holds(held: bool) -> &'static str {
+    if held { " with all pending holds" } else { "" }
 }
 
 impl fmt::Display for Error {
@@ -119,6 +171,23 @@ impl fmt::Display for Error {
             NotAnInteger(what) => write!(f, "ERR {what} must be a signed 64-bit integer"),
             OutOfRange { what, min, max, got } => write!(f, "ERR {what} must be from {min} to {max}, got {got}"),
             TooLong { what, max, got } => write!(f, "ERR {what} must be at most {max} bytes, got {got}"),
+            BadLength { what, got } => write!(f, "ERR {what} must be 1 to 255 bytes, got {got}"),
+            HoldUnbounded(Side::Lower) => f.write_str("ERR lower bound must be set to hold a negative amount"),
+            HoldUnbounded(Side::Upper) => f.write_str("ERR upper bound must be set to hold a positive amount"),
+            NothingHeld => f.write_str("ERR amount must not be 0"),
+            DeadlinePast => f.write_str("ERR deadline must lie in the future"),
+            CommitTooMuch { held, got } => {
+                write!(f, "ERR amount must be a part of the {held} held, of the same sign, got {got}")
+            }
+            TooManyHolds => write!(f, "ERR pending holds must be at most {HOLD_COUNT_MAX} a key"),
+            NoFloats => f.write_str("ERR increment must be given by BYINT: counters hold integers, not floats"),
+            EnxWithoutExpiry => f.write_str("ERR ENX flag requires an expiration"),
+            StepTooWide(got) => write!(f, "OVERFLOW applied increment must fit 64 bits, got {got}"),
+            NoCodes => f.write_str("ERR allocator must have been created with CODES"),
+            NoClock => f.write_str("ERR allocator must have been created with CLOCK"),
+            Excludes(one, other) => write!(f, "ERR {one} must come without {other}"),
+            Codes(error) => write!(f, "ERR {error}"),
+            UnknownField => f.write_str("ERR field must be one of those that INFO lists"),
             NotAnEntryId => f.write_str("ERR entry id must be -, +, ms or ms-seq, with ( before it to exclude it"),
             BoundsCrossed { lower, upper } => {
                 write!(f, "ERR lower bound must not lie above the upper bound {upper}, got {lower}")
@@ -136,17 +205,27 @@ impl fmt::Display for Error {
             NoKey(Kind::IdBlock) => {
                 f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it, with START above every id already in use")
             }
-            Bound { side: Side::Lower, bound, got } => write!(f, "BOUND value must be at least {bound}, got {got}"),
-            Bound { side: Side::Upper, bound, got } => write!(f, "BOUND value must be at most {bound}, got {got}"),
-            Overflow { value, delta } => {
-                let sum = i128::from(value).saturating_add(i128::from(delta));
-                write!(f, "OVERFLOW value must fit 64 bits, got {sum}")
+            Bound { side, bound, got, held } => {
+                let side = if side == Side::Lower { "at least" } else { "at most" };
+                write!(f, "BOUND value{} must be {side} {bound}, got {got}", with_holds(held))
             }
+            Overflow { got, held } => write!(f, "OVERFLOW value{} must fit 64 bits, got {got}", with_holds(held)),
             Exhausted { want, max, left } => {
                 write!(f, "EXHAUSTED sequence must have {want} ids left up to {max}, got {left}")
             }
+            TokenMismatch => {
+                f.write_str("IDMPMISMATCH token must come with the command and arguments of its first use")
+            }
+            NoHold => f.write_str("NOHOLD hold must be pending, got an id that is unknown or forgotten"),
+            HoldResolved(how) => write!(f, "HOLDRESOLVED hold must be pending, got one that is {how}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<CodesError> for Error {
+    fn from(error: CodesError) -> Self {
+        Error::Codes(error)
+    }
+}

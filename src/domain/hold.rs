@@ -14,8 +14,8 @@
 //!
 //! ```text
 //!   holds = hold*
-//!   hold  = id u64, kind (0 pending, 1 committed, 2 released, 3 expired), amount i64,
-//!           pending: deadline u64;  committed: when u64, value i64;  released, expired: when u64
+//!   hold  = id u64, kind (0 pending, 1 committed, 2 released, 3 expired, 4 committed in part), amount i64,
+//!           when u64 (pending: the deadline), committed: value i64
 //! ```
 //!
 //! Rejected: a timer for each deadline (a timer cannot write while clients are paused, and a replica
@@ -38,6 +38,8 @@ pub enum Resolution {
         amount: i64,
         /// The value after it.
         value: i64,
+        /// Whether that was all of it.
+        whole: bool,
     },
     /// All of it went back.
     Released,
@@ -83,7 +85,8 @@ impl Sums {
         Sums { up: self.up.saturating_add(up), down: self.down.saturating_add(down) }
     }
 
-    fn without(self, amount: i64) -> Sums {
+    /// These, without one of them.
+    pub fn without(self, amount: i64) -> Sums {
         let (up, down) = (i128::from(amount.max(0)), i128::from(amount.min(0)));
         Sums { up: self.up.saturating_sub(up), down: self.down.saturating_sub(down) }
     }
@@ -152,19 +155,21 @@ impl Holds {
         }
     }
 
-    /// Whether an id is free. A new hold draws until it finds one.
-    pub fn is_free(&self, id: u64) -> bool {
-        !self.by_id.contains_key(&id)
+    /// Whether one more hold fits, and an id can be its name.
+    pub fn has_room_for(&self, id: u64) -> bool {
+        self.deadlines.len() < HOLD_COUNT_MAX && self.can_name(id)
+    }
+
+    /// An id of 53 bits that nothing known goes by.
+    fn can_name(&self, id: u64) -> bool {
+        id != 0 && id >> HOLD_ID_BITS == 0 && !self.by_id.contains_key(&id)
     }
 
     /// Sets an amount aside.
     pub fn add(&mut self, hold: Hold) -> Result<(), Corrupt> {
         let Hold { id, amount, deadline_ms } = hold;
-        if id == 0 || id >> HOLD_ID_BITS != 0 || amount == 0 || !self.is_free(id) {
+        if amount == 0 || !self.has_room_for(id) {
             return Err(Corrupt("no such hold can be"));
-        }
-        if self.deadlines.len() >= HOLD_COUNT_MAX {
-            return Err(Corrupt("too many holds"));
         }
         self.by_id.insert(id, State::Pending { amount, deadline_ms });
         self.deadlines.insert((deadline_ms, id));
@@ -173,13 +178,7 @@ impl Holds {
     }
 
     /// Ends a pending hold, and forgets what has been remembered for longer than `memory_ms`.
-    pub fn resolve(
-        &mut self,
-        id: u64,
-        resolution: Resolution,
-        at_ms: u64,
-        memory_ms: u64,
-    ) -> Result<Hold, Corrupt> {
+    pub fn resolve(&mut self, id: u64, resolution: Resolution, at_ms: u64, memory_ms: u64) -> Result<(), Corrupt> {
         let Some(&State::Pending { amount, deadline_ms }) = self.by_id.get(&id) else {
             return Err(Corrupt("no such hold is pending"));
         };
@@ -187,7 +186,7 @@ impl Holds {
         self.sums = self.sums.without(amount);
         self.remember(id, resolution, at_ms);
         self.forget(at_ms, memory_ms);
-        Ok(Hold { id, amount, deadline_ms })
+        Ok(())
     }
 
     /// The pending hold of an id, whatever the time.
@@ -252,14 +251,12 @@ impl Holds {
         }
     }
 
-    /// Adds the holds of one section.
+    /// Adds the holds of one section. After an error these holds are not to be used.
     pub fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {
-        let mut grown = self.clone();
         let mut reader = Reader::new(section);
         while !reader.is_empty() {
-            grown.push(&mut reader)?;
+            self.push(&mut reader)?;
         }
-        *self = grown;
         Ok(())
     }
 
@@ -268,12 +265,12 @@ impl Holds {
         let at_ms = reader.u64()?;
         let resolution = match kind {
             0 => return self.add(Hold { id, amount, deadline_ms: at_ms }),
-            1 => Resolution::Committed { amount, value: reader.i64()? },
+            1 | 4 => Resolution::Committed { amount, value: reader.i64()?, whole: kind == 1 },
             2 if amount == 0 => Resolution::Released,
             3 if amount == 0 => Resolution::Expired,
             _ => return Err(Corrupt("unknown state of a hold")),
         };
-        if id == 0 || id >> HOLD_ID_BITS != 0 || !self.is_free(id) || self.resolved.len() >= HOLD_COUNT_MAX {
+        if !self.can_name(id) || self.resolved.len() >= HOLD_COUNT_MAX {
             return Err(Corrupt("no such hold can have been"));
         }
         self.remember(id, resolution, at_ms);
@@ -284,8 +281,8 @@ impl Holds {
 fn put_state(id: u64, state: &State, out: &mut Vec<u8>) {
     let (kind, amount, at_ms, value) = match *state {
         State::Pending { amount, deadline_ms } => (0, amount, deadline_ms, None),
-        State::Resolved { resolution: Resolution::Committed { amount, value }, at_ms } => {
-            (1, amount, at_ms, Some(value))
+        State::Resolved { resolution: Resolution::Committed { amount, value, whole }, at_ms } => {
+            (if whole { 1 } else { 4 }, amount, at_ms, Some(value))
         }
         State::Resolved { resolution: Resolution::Released, at_ms } => (2, 0, at_ms, None),
         State::Resolved { resolution: Resolution::Expired, at_ms } => (3, 0, at_ms, None),

@@ -1,6 +1,9 @@
 //! Every bound, default and format constant, in one table: the parsers, the settings, the loaders
 //! and the error texts all read it here.
 
+use crate::audit::Retention;
+use crate::idempotency::Limits;
+
 /// User, client, note, producer and token: bytes each. One length byte's worth, and longer names
 /// than any server hands out in practice.
 pub const NAME_LEN_MAX: usize = 255;
@@ -8,6 +11,9 @@ pub const NAME_LEN_MAX: usize = 255;
 /// Ids in one reservation. Large enough for any block, small enough that a client's 32-bit loop
 /// counter holds it.
 pub const RESERVE_COUNT_MAX: i64 = (1 << 31) - 1;
+
+/// Codes in one reply: some tens of megabytes. A reservation of ids is two numbers, codes are spelt out.
+pub const CODES_COUNT_MAX: i64 = 1_000_000;
 
 /// First id of a sequence unless `START` says otherwise.
 pub const START_DEFAULT: i64 = 1;
@@ -18,11 +24,22 @@ pub const INCREMENT_DEFAULT: i64 = 1;
 /// Last id of a sequence unless `MAX` says otherwise.
 pub const MAX_DEFAULT: i64 = i64::MAX;
 
-/// Entries that the log of an id block keeps unless `LOG` says otherwise.
-pub const BLOCK_LOG_LEN_DEFAULT: u64 = 1000;
+/// What the log of an id block keeps unless `LOG` says otherwise.
+pub const BLOCK_LOG_DEFAULT: Retention = Retention { len_max: Some(1000), age_max_ms: None, bytes_max: None };
+
+/// Bits of the counter in time-sortable ids: what the milliseconds of two lifetimes leave of 63.
+pub const CLOCK_BITS_MAX: u8 = 22;
+
+/// The time that counts as 0 in time-sortable ids unless `EPOCH` says otherwise: 2024-01-01, UTC.
+pub const EPOCH_MS_DEFAULT: i64 = 1_704_067_200_000;
+
+/// The share of a range after which it is called low.
+pub const LOW_NUMERATOR: u128 = 9;
+/// Of so many parts.
+pub const LOW_DENOMINATOR: u128 = 10;
 
 /// Bytes of stored sections in one restoring command of an AOF rewrite: far below the 512 MiB that
-/// a server takes in one argument, and a fraction of a millisecond to write.
+/// a server takes in one argument, and milliseconds to read, with every entry decoded and checked.
 pub const RESTORE_BATCH_BYTES: usize = 1 << 20;
 
 /// Random bits of a hold's id: as many as an integer may have that every client can hold exactly.
@@ -30,3 +47,17 @@ pub const HOLD_ID_BITS: u32 = 53;
 
 /// Pending holds of one counter, and as many remembered ones: a few megabytes.
 pub const HOLD_COUNT_MAX: usize = 100_000;
+
+/// How long a token is remembered unless `IDMP-DURATION` says otherwise: a client that retries for
+/// longer has given up on the reply.
+pub const TOKEN_LIMITS_DEFAULT: Limits = Limits::DEFAULT;
+
+/// The longest `IDMP-DURATION`, in seconds: ten years.
+pub const TOKEN_DURATION_MAX_S: i64 = 10 * 365 * 24 * 3600;
+
+/// The largest `IDMP-MAXSIZE`.
+pub const TOKEN_COUNT_MAX: i64 = 5_000_000;
+
+/// Times and durations that a caller may name, in milliseconds: half of what 63 bits hold, so that a
+/// sum of two still fits.
+pub const TIME_MS_MAX: i64 = i64::MAX / 2;

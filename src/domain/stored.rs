@@ -7,8 +7,13 @@
 //!    1   core           value               uid, start, increment, max, mark, fence
 //!    2   created        time of CREATE      time of CREATE
 //!    3   bounds         lower, upper        -
+//!    4   tokens         limits, counts      the same
+//!    5   token segment  80 a section, oldest first
+//!    6   holds          256 a section       -
 //!    7   log            retention, last id  the same
 //!    8   log chunk      one a section, oldest first
+//!    9   clock          -                   bits, epoch
+//!   10   codes          -                   length, alphabet, secret
 //! ```
 //!
 //! An absent section means the default, so a plain counter is its core alone. What can grow comes in
@@ -18,7 +23,6 @@
 //! Rejected: one encoded blob a value (a log of millions of entries would be copied whole to be
 //! saved), and fields in fixed order (a later version could not leave one out).
 
-use crate::audit::{Change, Log};
 use crate::wire::{Corrupt, Reader};
 
 /// What a section holds. The numbers are part of the stored format.
@@ -31,14 +35,35 @@ pub enum Tag {
     Created = 2,
     /// The bounds of a counter.
     Bounds = 3,
+    /// Limits of the tokens, and how many there were.
+    Tokens = 4,
+    /// Some of the tokens.
+    TokenSegment = 5,
+    /// Some of the holds.
+    Holds = 6,
     /// Retention and last id of the log.
     Log = 7,
     /// One chunk of the log.
     LogChunk = 8,
+    /// Ids that carry the time.
+    Clock = 9,
+    /// Ids that have codes.
+    Codes = 10,
 }
 
 impl Tag {
-    const ALL: [Tag; 5] = [Tag::Core, Tag::Created, Tag::Bounds, Tag::Log, Tag::LogChunk];
+    const ALL: [Tag; 10] = [
+        Tag::Core,
+        Tag::Created,
+        Tag::Bounds,
+        Tag::Tokens,
+        Tag::TokenSegment,
+        Tag::Holds,
+        Tag::Log,
+        Tag::LogChunk,
+        Tag::Clock,
+        Tag::Codes,
+    ];
 
     /// The byte that stands for it.
     pub fn byte(self) -> u8 {
@@ -46,8 +71,13 @@ impl Tag {
             Tag::Core => 1,
             Tag::Created => 2,
             Tag::Bounds => 3,
+            Tag::Tokens => 4,
+            Tag::TokenSegment => 5,
+            Tag::Holds => 6,
             Tag::Log => 7,
             Tag::LogChunk => 8,
+            Tag::Clock => 9,
+            Tag::Codes => 10,
         }
     }
 
@@ -70,7 +100,7 @@ pub trait Stored: Sized {
     /// The value of which only the core is known yet.
     fn from_core(section: &[u8]) -> Result<Self, Corrupt>;
 
-    /// Adds a section behind the core. On an error nothing was changed.
+    /// Adds a section behind the core. After an error the value is not to be used.
     fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt>;
 }
 
@@ -95,23 +125,4 @@ pub fn section(tag: Tag, body: impl FnOnce(&mut Vec<u8>), each: &mut dyn FnMut(&
     let mut section = vec![tag.byte()];
     body(&mut section);
     each(&section);
-}
-
-/// The sections of a log: its head, then its chunks.
-pub fn log_sections<C: Change>(log: Option<&Log<C>>, each: &mut dyn FnMut(&[u8])) {
-    let Some(log) = log else { return };
-    section(Tag::Log, |out| out.extend(log.head()), each);
-    for chunk in log.chunks() {
-        section(Tag::LogChunk, |out| out.extend(chunk), each);
-    }
-}
-
-/// Reads a section of a log.
-pub fn push_log_section<C: Change>(log: &mut Option<Log<C>>, tag: Tag, body: &[u8]) -> Result<(), Corrupt> {
-    match (tag, log) {
-        (Tag::Log, log @ None) => *log = Some(Log::from_head(body)?),
-        (Tag::LogChunk, Some(log)) => log.push_chunk(body)?,
-        _ => return Err(Corrupt("a section of a log out of place")),
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The last three steps of every write: apply, replicate, announce.
 
-use super::context::{Args, Context, Key, Reply};
+use super::context::{Args, Context, Key, OwnedString, Reply};
 use super::environment::{Live, obeys};
 use super::keyspace::{Slot, open};
 use super::log;
@@ -24,14 +24,56 @@ pub fn conclude<'a, T: ValueType, R>(
         Decision::Unchanged(reply) => Ok(reply),
         Decision::Changed { effect, reply, form } => {
             // From here on the command must succeed.
-            apply(&mut slot, &effect).map_err(|corrupt| {
-                log::warning(&format!("tallybook decided on an effect that does not apply: {corrupt}"));
-                Error::Internal
-            })?;
-            announce(context, &slot, &effect, form);
+            apply(&mut slot, &effect).map_err(broken)?;
+            match form {
+                Form::Request => replicate_request(context),
+                Form::Effect => replicate::<T>(context, slot.name, &encoded(&effect)),
+            }
+            announce::<T>(context, slot.name, &effect);
             Ok(reply)
         }
     }
+}
+
+/// One decision of several that stand or fall together: the index of its key, and what changes.
+pub struct Step<E> {
+    /// Which of the slots.
+    pub slot: usize,
+    /// What changes.
+    pub effect: E,
+}
+
+/// Carries out several decisions, in their order, as one command.
+pub fn conclude_all<'a, T: ValueType>(
+    context: &Context,
+    mut slots: Vec<Slot<'_, T>>,
+    steps: Vec<Step<T::Effect<'a>>>,
+    form: Form,
+) -> Result<(), Error> {
+    // From here on the command must succeed.
+    let mut pairs = Vec::with_capacity(2 * steps.len());
+    for Step { slot, effect } in &steps {
+        let slot = slots.get_mut(*slot).ok_or(Error::Internal)?;
+        apply(slot, effect).map_err(broken)?;
+        if form == Form::Effect {
+            pairs.extend([slot.name.copied(), OwnedString::new(&encoded(effect))]);
+        }
+    }
+    match form {
+        _ if steps.is_empty() => {}
+        Form::Request => replicate_request(context),
+        Form::Effect => replicate_pairs::<T>(context, &pairs),
+    }
+    for Step { slot, effect } in &steps {
+        let slot = slots.get(*slot).ok_or(Error::Internal)?;
+        announce::<T>(context, slot.name, effect);
+    }
+    Ok(())
+}
+
+fn broken(corrupt: Corrupt) -> Error {
+    log::warning(&format!("tallybook decided on an effect that does not apply: {corrupt}"));
+    Error::Internal
 }
 
 /// `SCOUNTER.EFFECT` and `IDBLOCK.EFFECT`: what another node, the AOF or a slot migration sends.
@@ -53,11 +95,14 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
                     let caller = environment.caller();
                     (stamp.user, stamp.client) = (caller.user, caller.client);
                 }
-                apply(&mut slot, &effect).map(|()| announce(context, &slot, &effect, Form::Effect))
+                apply(&mut slot, &effect).map(|()| {
+                    replicate::<T>(context, slot.name, &encoded(&effect));
+                    announce::<T>(context, slot.name, &effect);
+                })
             }
             Ok(Payload::Restored { first, sections }) => restore(&mut slot, first, sections).map(|()| {
                 replicate::<T>(context, slot.name, payload);
-                signal(context, slot.name, c"restore");
+                signal(context, slot.name, [Some(c"restore"), None]);
             }),
             Err(corrupt) => Err(corrupt),
         };
@@ -71,12 +116,16 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
 
 fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result<(), Corrupt> {
     match slot.value_mut() {
-        Some(value) => value.apply(effect),
+        Some(value) => value.apply(effect)?,
         None => {
             let value = T::create(effect)?;
-            slot.insert(value).map_err(|_| Corrupt("the server did not create the key"))
+            slot.insert(value).map_err(|_| Corrupt("the server did not create the key"))?;
         }
     }
+    if let Some(expiry) = effect.expiry() {
+        slot.set_expiry(expiry);
+    }
+    Ok(())
 }
 
 /// A restoring command builds a value from stored sections, over several commands where it is large.
@@ -87,36 +136,57 @@ fn restore<T: ValueType>(slot: &mut Slot<'_, T>, first: bool, sections: Vec<&[u8
             let value = stored::load(sections.into_iter().map(Ok::<_, Corrupt>))?;
             slot.insert(value).map_err(|_| Corrupt("the server did not create the key"))
         }
-        (false, Some(value)) => sections.into_iter().try_for_each(|section| value.push_section(section)),
+        (false, Some(value)) => {
+            let mut grown = value.clone();
+            sections.into_iter().try_for_each(|section| grown.push_section(section))?;
+            *value = grown;
+            Ok(())
+        }
         (true, Some(_)) => Err(Corrupt("the key exists already")),
         (false, None) => Err(Corrupt("a later part of a value that does not exist")),
     }
 }
 
-fn announce<T: ValueType>(context: &Context, slot: &Slot<'_, T>, effect: &T::Effect<'_>, form: Form) {
-    match form {
-        Form::Request => {
-            api!(RedisModule_ReplicateVerbatim(context.raw));
-        }
-        Form::Effect => {
-            let mut payload = Vec::with_capacity(128);
-            effect::encode(effect, &mut payload);
-            replicate::<T>(context, slot.name, &payload);
-        }
-    }
-    signal(context, slot.name, T::event(effect));
+fn encoded<'a>(effect: &impl Effect<'a>) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(128);
+    effect::encode(effect, &mut payload);
+    payload
+}
+
+/// Replicas get the command as the client sent it.
+fn replicate_request(context: &Context) {
+    api!(RedisModule_ReplicateVerbatim(context.raw));
 }
 
 fn replicate<T: ValueType>(context: &Context, key: Key<'_>, payload: &[u8]) {
     let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"sb".as_ptr());
-    let status = api!(RedisModule_Replicate(context.raw, command, format, key.raw, payload.as_ptr(), payload.len()));
+    check(api!(RedisModule_Replicate(context.raw, command, format, key.raw, payload.as_ptr(), payload.len())));
+}
+
+/// Keys and payloads in turn.
+fn replicate_pairs<T: ValueType>(context: &Context, pairs: &[OwnedString]) {
+    let pairs: Vec<_> = pairs.iter().map(OwnedString::raw).collect();
+    let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"v".as_ptr());
+    check(api!(RedisModule_Replicate(context.raw, command, format, pairs.as_ptr(), pairs.len())));
+}
+
+fn check(status: i32) {
     if status != 0 {
-        log::warning("tallybook could not replicate an effect");
+        log::warning("tallybook could not replicate a change");
+    }
+}
+
+fn announce<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
+    signal(context, key, T::events(effect));
+    if let Some(warning) = T::warning(effect) {
+        log::warning(&format!("tallybook key '{}': {warning}", key.shown()));
     }
 }
 
 /// WATCH, client-side caches and subscribers learn of the change.
-fn signal(context: &Context, key: Key<'_>, event: &CStr) {
+fn signal(context: &Context, key: Key<'_>, events: [Option<&CStr>; 2]) {
     api!(RedisModule_SignalModifiedKey(context.raw, key.raw));
-    api!(RedisModule_NotifyKeyspaceEvent(context.raw, REDISMODULE_NOTIFY_MODULE, event.as_ptr(), key.raw));
+    for event in events.into_iter().flatten() {
+        api!(RedisModule_NotifyKeyspaceEvent(context.raw, REDISMODULE_NOTIFY_MODULE, event.as_ptr(), key.raw));
+    }
 }

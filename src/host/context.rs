@@ -3,6 +3,7 @@
 use redis_module::raw::{RedisModuleCtx, RedisModuleString};
 use std::ffi::{CString, c_int, c_long};
 use std::marker::PhantomData;
+use std::ptr::null_mut;
 use tallybook_domain::error::Error;
 
 /// The context of one command.
@@ -23,6 +24,39 @@ pub struct Key<'a> {
     arguments: PhantomData<&'a ()>,
 }
 
+/// A string of the server's that is ours.
+pub(super) struct OwnedString(*mut RedisModuleString);
+
+impl OwnedString {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        OwnedString(api!(RedisModule_CreateString(null_mut(), bytes.as_ptr().cast(), bytes.len())))
+    }
+
+    pub(super) fn raw(&self) -> *mut RedisModuleString {
+        self.0
+    }
+}
+
+impl Drop for OwnedString {
+    fn drop(&mut self) {
+        api!(RedisModule_FreeString(null_mut(), self.0));
+    }
+}
+
+impl Key<'_> {
+    /// The name, for people.
+    pub(super) fn shown(&self) -> String {
+        // SAFETY: the name lives as long as the arguments.
+        unsafe { bytes(self.raw) }.escape_ascii().to_string()
+    }
+
+    /// The name, to be kept.
+    pub(super) fn copied(&self) -> OwnedString {
+        // SAFETY: the name lives as long as the arguments.
+        OwnedString::new(unsafe { bytes(self.raw) })
+    }
+}
+
 /// What a command answers when it was not refused.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -36,11 +70,19 @@ pub enum Reply {
     Nil,
     /// An array.
     Array(Vec<Reply>),
+    /// Names and values: a map on RESP3, a flat array on RESP2.
+    Map(Vec<(&'static str, Reply)>),
 }
 
 impl Reply {
     /// `OK`
     pub const OK: Reply = Reply::Simple("OK");
+
+    /// An integer that may be wider than a reply can be; it stops at the largest.
+    pub fn wide(number: impl Into<i128>) -> Reply {
+        let number = number.into();
+        Reply::Int(i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX }))
+    }
 }
 
 impl<'a> Args<'a> {
@@ -86,6 +128,13 @@ pub(super) unsafe fn bytes<'a>(string: *const RedisModuleString) -> &'a [u8] {
 }
 
 impl Context {
+    /// Keeps an argument out of SLOWLOG and MONITOR.
+    pub fn redact(&self, index: usize) {
+        if let Ok(index) = c_int::try_from(index) {
+            api!(RedisModule_RedactClientCommandArgument(self.raw, index));
+        }
+    }
+
     /// The flags of this context, `REDISMODULE_CTX_FLAGS_*`.
     pub(super) fn flags(&self) -> u32 {
         api!(RedisModule_GetContextFlags(self.raw)).cast_unsigned()
@@ -120,6 +169,15 @@ impl Context {
                 let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
                 let status = api!(RedisModule_ReplyWithArray(self.raw, len));
                 items.iter().for_each(|item| self.reply(item));
+                status
+            }
+            Reply::Map(fields) => {
+                let len = c_long::try_from(fields.len()).unwrap_or(c_long::MAX);
+                let status = api!(RedisModule_ReplyWithMap(self.raw, len));
+                for (name, value) in fields {
+                    api!(RedisModule_ReplyWithStringBuffer(self.raw, name.as_ptr().cast(), name.len()));
+                    self.reply(value);
+                }
                 status
             }
         };

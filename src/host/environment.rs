@@ -39,6 +39,10 @@ impl Environment for Live<'_> {
         rand::random()
     }
 
+    fn random_u64(&self) -> u64 {
+        rand::random()
+    }
+
     fn log_default(&self) -> Option<Retention> {
         (self.log_default)()
     }

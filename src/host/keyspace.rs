@@ -7,7 +7,11 @@ use redis_module::raw::{REDISMODULE_KEYTYPE_EMPTY, REDISMODULE_KEYTYPE_MODULE, R
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use tallybook_domain::effect::Expiry;
 use tallybook_domain::error::Error;
+
+/// `REDISMODULE_NO_EXPIRE`
+const NO_EXPIRE: i64 = -1;
 
 /// An open key: a value, or room for one.
 pub struct Slot<'c, T: ValueType> {
@@ -63,6 +67,20 @@ impl<T: ValueType> Slot<'_, T> {
     pub(super) fn value_mut(&mut self) -> Option<&mut T> {
         // SAFETY: as above, and the slot is borrowed mutably.
         self.value.map(|mut value| unsafe { value.as_mut() })
+    }
+
+    /// When the key expires, in Unix milliseconds.
+    pub fn expires_ms(&self) -> Option<u64> {
+        let expiry = if self.key.is_null() { NO_EXPIRE } else { api!(RedisModule_GetAbsExpire(self.key)) };
+        u64::try_from(expiry).ok()
+    }
+
+    pub(super) fn set_expiry(&mut self, expiry: Expiry) {
+        let expiry = match expiry {
+            Expiry::Never => NO_EXPIRE,
+            Expiry::At(ms) => i64::try_from(ms).unwrap_or(i64::MAX),
+        };
+        api!(RedisModule_SetAbsExpire(self.key, expiry));
     }
 
     /// Creates the key. Fails where the server does not let us.

@@ -19,7 +19,7 @@ mod log;
 mod register;
 mod value_type;
 
-pub use commit::{conclude, execute};
+pub use commit::{Step, conclude, conclude_all, execute};
 pub use config::Text;
 pub use context::{Args, Context, Reply};
 pub use environment::Live;

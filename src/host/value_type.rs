@@ -34,8 +34,12 @@ pub trait ValueType: Stored + Clone + 'static {
     fn create(effect: &Self::Effect<'_>) -> Result<Self, Corrupt>;
     /// Applies an effect. On an error nothing was changed.
     fn apply(&mut self, effect: &Self::Effect<'_>) -> Result<(), Corrupt>;
-    /// The event that an effect raises.
-    fn event(effect: &Self::Effect<'_>) -> &'static CStr;
+    /// The events that an effect raises.
+    fn events(effect: &Self::Effect<'_>) -> [Option<&'static CStr>; 2];
+    /// What an operator should be told of an effect.
+    fn warning(_effect: &Self::Effect<'_>) -> Option<&'static str> {
+        None
+    }
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
     /// Bytes on the heap.

@@ -28,12 +28,18 @@ impl ValueType for IdBlock {
         IdBlock::apply(self, effect)
     }
 
-    fn event(effect: &BlockEffect<'_>) -> &'static CStr {
-        match effect {
+    fn events(effect: &BlockEffect<'_>) -> [Option<&'static CStr>; 2] {
+        let event = match effect {
             BlockEffect { created: Some(_), .. } => c"idblock.create",
             BlockEffect { reserved: Some(_), .. } => c"idblock.reserve",
+            BlockEffect { advanced: Some(_), .. } => c"idblock.advance",
             _ => c"idblock.next",
-        }
+        };
+        [Some(event), effect.low.then_some(c"idblock.low")]
+    }
+
+    fn warning(effect: &BlockEffect<'_>) -> Option<&'static str> {
+        effect.low.then_some("nine tenths of its ids are used; see IDBLOCK.INFO")
     }
 
     fn copy(&self, database: u32, name: &[u8]) -> Self {

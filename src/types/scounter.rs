@@ -3,7 +3,7 @@
 use crate::host::{Handle, ValueType};
 use std::ffi::CStr;
 use tallybook_domain::counter::Counter;
-use tallybook_domain::effect::CounterEffect;
+use tallybook_domain::effect::{Changed, CounterEffect};
 use tallybook_domain::error::Kind;
 use tallybook_domain::wire::Corrupt;
 
@@ -28,8 +28,17 @@ impl ValueType for Counter {
         Counter::apply(self, effect)
     }
 
-    fn event(effect: &CounterEffect<'_>) -> &'static CStr {
-        if effect.added.is_some() { c"scounter.incr" } else { c"scounter.create" }
+    fn events(effect: &CounterEffect<'_>) -> [Option<&'static CStr>; 2] {
+        let event = match effect.changed {
+            Some(Changed::Added(_)) => c"scounter.incr",
+            Some(Changed::Set(_)) => c"scounter.set",
+            Some(Changed::Held(_)) => c"scounter.hold",
+            Some(Changed::Committed { .. }) => c"scounter.commit",
+            Some(Changed::Released { .. }) => c"scounter.release",
+            None if effect.created.is_some() => c"scounter.create",
+            None => c"scounter.alter",
+        };
+        [effect.due.then_some(c"scounter.hold-expired"), Some(event)]
     }
 
     fn copy(&self, _database: u32, _name: &[u8]) -> Self {

@@ -61,6 +61,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Five minutes, a hundred thousand tokens.
+    pub const DEFAULT: Limits = Limits { duration_ms: 300_000, count_max: 100_000 };
+
     /// `None` unless `duration_ms` is at least 1 and `count_max` is from 1 to [`COUNT_MAX`].
     pub fn new(duration_ms: u64, count_max: u64) -> Option<Limits> {
         (duration_ms >= 1 && (1..=COUNT_MAX).contains(&count_max)).then_some(Limits { duration_ms, count_max })

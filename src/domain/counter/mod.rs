@@ -1,0 +1,240 @@
+//! A counter: a signed 64-bit value, and what may be stored beside it.
+//!
+//! ```text
+//!   mod.rs        what a counter is, and how an effect changes it
+//!   request.rs    what can be asked of it
+//!   decide.rs     what a request comes to: a refusal, a reply, or an effect
+//!   info.rs       what SCOUNTER.INFO tells
+//!   stored.rs     its sections
+//! ```
+//!
+//! A plain counter is two words. Everything else lives behind one pointer, so that a million plain
+//! counters do not pay for features that they do not use.
+
+mod decide;
+mod info;
+mod request;
+mod stored;
+
+pub use decide::{Adding, Applied};
+pub use request::{Add, Alter, Commit, Create, ExpiryOption, HoldRequest, IncrEx, Release, Set, When};
+
+use crate::audit::{CounterChange, CounterOp, Log};
+use crate::bounds::Bounds;
+use crate::effect::{Changed, CounterEffect, Stamp};
+use crate::hold::{Holds, Resolution, Sums};
+use crate::idempotency::{Limits, Tokens};
+use crate::ledger::{Ledger, Posting};
+use crate::limits::TOKEN_LIMITS_DEFAULT;
+use crate::wire::Corrupt;
+
+/// A counter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counter {
+    value: i64,
+    extras: Option<Box<Extras>>,
+}
+
+/// What a plain counter does not have.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Extras {
+    bounds: Bounds,
+    holds: Holds,
+    ledger: Ledger<CounterChange>,
+}
+
+/// What an effect comes to on this counter, worked out before anything is changed.
+struct Outcome {
+    before: i64,
+    value: i64,
+    change: CounterChange,
+}
+
+impl Counter {
+    fn plain(value: i64) -> Self {
+        Counter { value, extras: None }
+    }
+
+    /// The value.
+    pub fn value(&self) -> i64 {
+        self.value
+    }
+
+    /// The bounds that every write must keep.
+    pub fn bounds(&self) -> Bounds {
+        self.extras.as_ref().map_or(Bounds::NONE, |extras| extras.bounds)
+    }
+
+    /// The log, where there is one.
+    pub fn log(&self) -> Option<&Log<CounterChange>> {
+        self.extras.as_ref().and_then(|extras| extras.ledger.log())
+    }
+
+    /// The tokens, where there ever were any.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.extras.as_ref().and_then(|extras| extras.ledger.tokens())
+    }
+
+    /// The holds, where there ever were any.
+    pub fn holds(&self) -> Option<&Holds> {
+        self.extras.as_ref().map(|extras| &extras.holds).filter(|holds| !holds.is_empty())
+    }
+
+    fn token_limits(&self) -> Limits {
+        self.tokens().map_or(TOKEN_LIMITS_DEFAULT, Tokens::limits)
+    }
+
+    /// For how long a resolution of a hold is remembered.
+    fn memory_ms(&self) -> u64 {
+        self.token_limits().duration_ms()
+    }
+
+    /// Whether nothing but the value takes part in an increment.
+    fn is_plain(&self) -> bool {
+        self.extras.as_ref().is_none_or(|extras| {
+            let Extras { bounds, holds, ledger } = &**extras;
+            *bounds == Bounds::NONE && holds.is_empty() && ledger.is_idle()
+        })
+    }
+
+    fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The counter that an effect makes where none stood.
+    pub fn create(effect: &CounterEffect<'_>) -> Result<Self, Corrupt> {
+        let created = effect.created.ok_or(Corrupt("the counter does not exist"))?;
+        let mut counter = Counter::plain(created.initial);
+        if created.explicitly {
+            counter.extras_mut().ledger = Ledger::created(effect.at_ms);
+        }
+        counter.change(effect)?;
+        Ok(counter)
+    }
+
+    /// Applies an effect to a counter that stands. On an error nothing was changed.
+    pub fn apply(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
+        if effect.created.is_some() {
+            return Err(Corrupt("the counter exists already"));
+        }
+        self.change(effect)
+    }
+
+    fn change(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
+        let outcome = self.outcome(effect)?;
+        let CounterEffect { at_ms, log, limits, .. } = *effect;
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
+        self.check_ledger(posting, outcome.change)?;
+
+        // From here on the change must succeed.
+        self.value = outcome.value;
+        if self.extras.is_none() && effect.concerns_value_only() {
+            return Ok(());
+        }
+        let extras = self.extras_mut();
+        extras.bounds = effect.bounds.unwrap_or(extras.bounds);
+        extras.ledger.set_options(posting);
+        let memory_ms = extras.ledger.token_limits().duration_ms();
+        if effect.due {
+            for hold in extras.holds.expire(at_ms, memory_ms) {
+                let delta = hold.amount.into();
+                let change = CounterChange { op: CounterOp::HoldExpired, delta, value: outcome.before };
+                extras.ledger.append(effect.stamp.map(|_| &Stamp::NOBODY), at_ms, change)?;
+            }
+        }
+        extras.ledger.append(effect.stamp.as_ref(), at_ms, outcome.change)?;
+        extras.ledger.pin(effect.pinned.as_ref(), at_ms)?;
+        change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
+    }
+
+    /// There is an entry exactly where there is a log.
+    fn check_ledger(&self, posting: Posting<'_, '_>, change: CounterChange) -> Result<(), Corrupt> {
+        let will_log = posting.log.map_or(self.log().is_some(), |log| log.is_some());
+        if posting.stamp.is_some() != will_log {
+            return Err(Corrupt("a log entry exactly where there is a log"));
+        }
+        match &self.extras {
+            Some(extras) => extras.ledger.check(posting, change),
+            None => Ledger::default().check(posting, change),
+        }
+    }
+
+    /// The value after an effect, and what the log says of it. The invariants hold afterwards.
+    fn outcome(&self, effect: &CounterEffect<'_>) -> Result<Outcome, Corrupt> {
+        const WIDE: Corrupt = Corrupt("the value would pass 64 bits");
+        const NO_HOLD: Corrupt = Corrupt("no such hold is pending");
+        let pending = |id| {
+            let hold = self.holds().and_then(|holds| holds.get(id)).ok_or(NO_HOLD)?;
+            if effect.due && hold.deadline_ms <= effect.at_ms { Err(NO_HOLD) } else { Ok(hold) }
+        };
+        // Without `due` every hold that is stored still counts.
+        let (before, mut held) = (self.value, self.sums(if effect.due { effect.at_ms } else { 0 }));
+        let (op, value, delta) = match effect.changed {
+            None if effect.created.is_some() => (CounterOp::Create, before, before),
+            None => (CounterOp::Alter, before, 0),
+            Some(Changed::Added(delta)) => (CounterOp::Incr, before.checked_add(delta).ok_or(WIDE)?, delta),
+            Some(Changed::Set(value)) => (CounterOp::Set, value, 0),
+            Some(Changed::Held(hold)) => {
+                if !self.holds().is_none_or(|holds| holds.has_room_for(hold.id)) {
+                    return Err(Corrupt("no room for this hold"));
+                }
+                held = held.with(hold.amount);
+                (CounterOp::Hold, before, hold.amount)
+            }
+            Some(Changed::Committed { id, amount }) => {
+                let hold = pending(id)?;
+                if amount == 0
+                    || amount.signum() != hold.amount.signum()
+                    || amount.abs_diff(0) > hold.amount.abs_diff(0)
+                {
+                    return Err(Corrupt("more committed than was held"));
+                }
+                held = held.without(hold.amount);
+                (CounterOp::Commit, before.checked_add(amount).ok_or(WIDE)?, amount)
+            }
+            Some(Changed::Released { id }) => {
+                let hold = pending(id)?;
+                held = held.without(hold.amount);
+                (CounterOp::Release, before, hold.amount)
+            }
+        };
+        let bounds = effect.bounds.unwrap_or(self.bounds());
+        bounds.admit(i128::from(value), held).map_err(|_| Corrupt("the value would pass a bound"))?;
+        let delta = match op {
+            CounterOp::Set => i128::from(value).saturating_sub(i128::from(before)),
+            _ => i128::from(delta),
+        };
+        Ok(Outcome { before, value, change: CounterChange { op, delta, value } })
+    }
+
+    fn sums(&self, now_ms: u64) -> Sums {
+        self.holds().map_or(Sums::default(), |holds| holds.sums(now_ms))
+    }
+
+    /// Bytes on the heap, the counter itself included.
+    pub fn memory(&self) -> usize {
+        let extras = self.extras.as_ref().map_or(0, |extras| {
+            size_of::<Extras>().saturating_add(extras.holds.memory()).saturating_add(extras.ledger.memory())
+        });
+        extras.saturating_add(size_of::<Self>())
+    }
+
+    /// How many pieces there are to free.
+    pub fn allocations(&self) -> usize {
+        self.extras.as_ref().map_or(1, |extras| {
+            extras.ledger.allocations().saturating_add(extras.holds.allocations()).saturating_add(2)
+        })
+    }
+}
+
+fn change_holds(holds: &mut Holds, effect: &CounterEffect<'_>, value: i64, memory_ms: u64) -> Result<(), Corrupt> {
+    match effect.changed {
+        Some(Changed::Held(hold)) => holds.add(hold),
+        Some(Changed::Committed { id, amount }) => {
+            let whole = holds.get(id).is_some_and(|hold| hold.amount == amount);
+            holds.resolve(id, Resolution::Committed { amount, value, whole }, effect.at_ms, memory_ms)
+        }
+        Some(Changed::Released { id }) => holds.resolve(id, Resolution::Released, effect.at_ms, memory_ms),
+        _ => Ok(()),
+    }
+}

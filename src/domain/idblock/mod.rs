@@ -1,0 +1,188 @@
+//! An allocator of id ranges.
+//!
+//! ```text
+//!   mod.rs        what an allocator is, and how an effect changes it
+//!   range.rs      ids and ordinals
+//!   clock.rs      ordinals that carry the time
+//!   rate.rs       how fast ids go
+//!   request.rs    what can be asked of it
+//!   decide.rs     what a request comes to: a refusal, a reply, or an effect
+//!   info.rs       what IDBLOCK.INFO tells
+//!   stored.rs     its sections
+//! ```
+//!
+//! Inside, ids are ordinals: how many ids lie between `START` and this one. Position and mark are
+//! ordinals too, so nothing but the first and the last step of a request knows START and INCREMENT.
+//!
+//! ```text
+//!   id        START            START + INCREMENT         ...      the last one up to MAX
+//!   ordinal   0                1                         ...      capacity - 1
+//!             |---- handed out ----|-- to be handed out --|
+//!                               position                 mark <= capacity
+//! ```
+//!
+//! `mark` is stored and replicated: no id at or above it was ever handed out. `position` is what this
+//! process will hand out next; it lives in memory, and begins at the mark wherever a value is loaded,
+//! imported or copied. With FENCE OFF the two move together, so each reservation is persisted.
+
+mod clock;
+mod decide;
+mod info;
+mod range;
+mod rate;
+mod request;
+mod stored;
+
+pub use clock::Clock;
+pub use range::{Block, Range};
+pub use request::{Create, Next, Reserve};
+
+use crate::audit::{BlockChange, Entry, Log};
+use crate::effect::{BlockEffect, Reserved};
+use crate::idempotency::Tokens;
+use crate::ledger::{Ledger, Posting};
+use crate::permutation::Codes;
+use crate::wire::Corrupt;
+use rate::Rate;
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+/// What is saved, replicated, copied and digested.
+#[derive(Debug, Clone, PartialEq)]
+struct Kept {
+    uid: [u8; 16],
+    range: Range,
+    mark: u64,
+    clock: Option<Clock>,
+    codes: Option<Box<Codes>>,
+    ledger: Ledger<BlockChange>,
+}
+
+/// What only this process knows.
+#[derive(Debug, Clone)]
+struct Live {
+    position: u64,
+    rate: Rate,
+}
+
+/// An allocator.
+#[derive(Debug, Clone)]
+pub struct IdBlock {
+    kept: Kept,
+    live: Live,
+}
+
+impl IdBlock {
+    fn new(kept: Kept) -> Self {
+        let live = Live { position: kept.mark, rate: Rate::default() };
+        IdBlock { kept, live }
+    }
+
+    /// The ids that the sequence can have.
+    pub fn range(&self) -> Range {
+        self.kept.range
+    }
+
+    /// How the codes of its ids are made, if it has any.
+    pub fn codes(&self) -> Option<&Codes> {
+        self.kept.codes.as_deref()
+    }
+
+    /// The log, where there is one.
+    pub fn log(&self) -> Option<&Log<BlockChange>> {
+        self.kept.ledger.log()
+    }
+
+    fn tokens(&self) -> Option<&Tokens> {
+        self.kept.ledger.tokens()
+    }
+
+    /// The ids of a logged reservation.
+    pub fn ids(&self, change: &BlockChange) -> Option<(i64, i64)> {
+        let (first, count) = change.ordinals()?;
+        let block = self.range().block(Reserved { first, count })?;
+        Some((block.first, block.last))
+    }
+
+    /// The logged reservation that holds an id.
+    pub fn who(&self, id: i64) -> Option<Entry<'_, BlockChange>> {
+        self.log()?.holder(self.range().ordinal(id)?)
+    }
+
+    /// When an id was handed out, in Unix milliseconds. `None` for what is no id of this sequence.
+    pub fn when(&self, id: i64) -> Option<Option<u64>> {
+        let clock = self.kept.clock?;
+        Some(self.range().ordinal(id).map(|ordinal| clock.when(ordinal)))
+    }
+
+    /// The allocator that an effect makes where none stood.
+    pub fn create(effect: &BlockEffect<'_>) -> Result<Self, Corrupt> {
+        let created = effect.created.as_ref().ok_or(Corrupt("the allocator does not exist"))?;
+        let codes = created.codes.clone().map(Box::new);
+        let range = Range::new(created.start, created.increment, created.max).map_err(|_| Corrupt("no such range"))?;
+        let range = codes.as_ref().map_or(range, |codes| range.up_to(codes.space()));
+        let ledger = Ledger::created(effect.at_ms);
+        let mut block = IdBlock::new(Kept { uid: created.uid, range, mark: 0, clock: created.clock, codes, ledger });
+        block.change(effect)?;
+        Ok(block)
+    }
+
+    /// Applies an effect to an allocator that stands. On an error nothing was changed.
+    pub fn apply(&mut self, effect: &BlockEffect<'_>) -> Result<(), Corrupt> {
+        if effect.created.is_some() {
+            return Err(Corrupt("the allocator exists already"));
+        }
+        self.change(effect)
+    }
+
+    fn change(&mut self, effect: &BlockEffect<'_>) -> Result<(), Corrupt> {
+        if effect.reserved.is_some_and(|reserved| self.range().block(reserved).is_none()) {
+            return Err(Corrupt("the reservation lies outside of the sequence"));
+        }
+        let end = effect.reserved.and_then(|reserved| reserved.end());
+        let marks = [end, effect.raised, effect.advanced].into_iter().flatten();
+        let mark = marks.fold(self.kept.mark, u64::max);
+        if mark > self.range().capacity() {
+            return Err(Corrupt("the mark would pass the end of the sequence"));
+        }
+        let change = match (effect.reserved, &effect.created) {
+            (Some(Reserved { first, count }), _) => BlockChange::Reserve { first, count },
+            (None, Some(_)) => BlockChange::Create,
+            (None, None) => BlockChange::Advance { first: self.kept.mark, count: mark.saturating_sub(self.kept.mark) },
+        };
+        let BlockEffect { at_ms, log, limits, .. } = *effect;
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
+        self.kept.ledger.check(posting, change)?;
+
+        // From here on the change must succeed.
+        let single = u64::from(effect.raised.is_some());
+        self.live.rate.count(effect.reserved.map_or(single, |reserved| reserved.count), at_ms);
+        self.kept.mark = mark;
+        self.live.position = mark;
+        self.kept.ledger.set_options(posting);
+        self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
+        self.kept.ledger.pin(effect.pinned.as_ref(), at_ms)
+    }
+
+    /// The allocator that a COPY makes: it begins where this one may have come to, and it is another
+    /// one. Its uid is a keyed hash, so that primary and replicas come to the same.
+    pub fn copy(&self, database: u32, name: &[u8]) -> Self {
+        let mut hasher = SipHasher13::new_with_key(&self.kept.uid);
+        hasher.write_u32(database.to_le());
+        hasher.write_u64(self.kept.mark.to_le());
+        hasher.write(name);
+        let uid = hasher.finish128().as_bytes();
+        IdBlock::new(Kept { uid, ..self.kept.clone() })
+    }
+
+    /// Bytes on the heap, the allocator itself included.
+    pub fn memory(&self) -> usize {
+        let codes = self.codes().map_or(0, |codes| size_of::<Codes>().saturating_add(codes.heap_bytes()));
+        size_of::<Self>().saturating_add(codes).saturating_add(self.kept.ledger.memory())
+    }
+
+    /// How many pieces there are to free.
+    pub fn allocations(&self) -> usize {
+        self.kept.ledger.allocations().saturating_add(3)
+    }
+}

@@ -1,0 +1,72 @@
+//! An allocator as sections.
+
+use super::{Clock, IdBlock, Kept, Range};
+use crate::ledger::Ledger;
+use crate::permutation::Codes;
+use crate::stored::{Stored, Tag, section};
+use crate::wire::{Corrupt, put_i64, put_u64};
+
+/// The only fence there is so far: each reservation is persisted.
+const FENCE_OFF: u8 = 0;
+
+impl Stored for IdBlock {
+    fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+        let Kept { uid, range, mark, clock, codes, ledger } = &self.kept;
+        let core = |out: &mut Vec<u8>| {
+            out.extend(uid);
+            put_i64(out, range.start());
+            put_u64(out, range.increment());
+            put_i64(out, range.max());
+            put_u64(out, *mark);
+            out.push(FENCE_OFF);
+        };
+        section(Tag::Core, core, each);
+        if let Some(clock) = clock {
+            section(Tag::Clock, |out| clock.put(out), each);
+        }
+        if let Some(codes) = codes {
+            section(Tag::Codes, |out| codes.put(out), each);
+        }
+        ledger.sections(each);
+    }
+
+    fn from_core(core: &[u8]) -> Result<Self, Corrupt> {
+        let (tag, mut body) = Tag::split(core)?;
+        if tag != Tag::Core {
+            return Err(Corrupt("the first section is not the core"));
+        }
+        let uid = body.array()?;
+        let (start, increment, max) = (body.i64()?, body.u64()?, body.i64()?);
+        let range = Range::new(start, increment, max).map_err(|_| Corrupt("no such range"))?;
+        let mark = body.u64()?;
+        if mark > range.capacity() {
+            return Err(Corrupt("the mark lies past the end of the sequence"));
+        }
+        if body.u8()? != FENCE_OFF {
+            return Err(Corrupt("unknown kind of fence"));
+        }
+        body.finish()?;
+        Ok(IdBlock::new(Kept { uid, range, mark, clock: None, codes: None, ledger: Ledger::default() }))
+    }
+
+    fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {
+        let (tag, mut body) = Tag::split(section)?;
+        match tag {
+            Tag::Clock if self.kept.clock.is_none() => {
+                self.kept.clock = Some(Clock::take(&mut body)?);
+                body.finish()
+            }
+            Tag::Codes if self.kept.codes.is_none() => {
+                let codes = Codes::take(&mut body)?;
+                let range = self.kept.range.up_to(codes.space());
+                if self.kept.mark > range.capacity() {
+                    return Err(Corrupt("the mark lies past the end of the codes"));
+                }
+                self.kept.range = range;
+                self.kept.codes = Some(Box::new(codes));
+                body.finish()
+            }
+            _ => self.kept.ledger.push_section(tag, body),
+        }
+    }
+}

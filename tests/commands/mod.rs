@@ -1,0 +1,16 @@
+//! What each command answers, and what it leaves behind.
+//!
+//! ```text
+//!   witness.rs    a server watched from all sides: a refusal must show on none of them
+//!   scounter.rs   counters                         idblock.rs    allocators
+//!   log.rs        both logs, against XRANGE        callers.rs    MULTI, Lua, ACL, memory
+//!   settings.rs   tallybook.*                      catalog.rs    COMMAND INFO, DOCS, GETKEYS
+//! ```
+
+mod callers;
+mod catalog;
+mod idblock;
+mod log;
+mod scounter;
+mod settings;
+mod witness;
