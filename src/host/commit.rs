@@ -81,7 +81,7 @@ fn broken(corrupt: Corrupt) -> Error {
 /// It checks invariants and no policy: what the primary decided is not decided again. An ordinary
 /// client that sends one is named in the log itself, whatever the effect says.
 pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &Live<'_>) -> Result<Reply, Error> {
-    if args.len() < 3 || args.len() % 2 == 0 {
+    if args.len() < 3 || args.len().is_multiple_of(2) {
         return Err(Error::Arity);
     }
     for index in (1..args.len()).step_by(2) {

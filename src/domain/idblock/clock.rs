@@ -43,7 +43,7 @@ impl Clock {
 
     /// The first ordinal of a millisecond.
     pub fn ordinal(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.epoch_ms).checked_mul(1u64 << self.bits.min(63)).unwrap_or(u64::MAX)
+        now_ms.saturating_sub(self.epoch_ms).saturating_mul(1u64 << self.bits.min(63))
     }
 
     /// The Unix millisecond of an ordinal.

@@ -35,7 +35,7 @@ impl Rate {
             _ => (0, 0),
         };
         let left = u128::from(MINUTE_MS.saturating_sub(now_ms % MINUTE_MS));
-        let share = u128::from(before).saturating_mul(left) / u128::from(MINUTE_MS);
+        let share = u128::from(before).saturating_mul(left).checked_div(MINUTE_MS.into()).unwrap_or(0);
         running.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
     }
 }
