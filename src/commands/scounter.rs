@@ -329,8 +329,8 @@ pub fn holds(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     }
     let slot = read::<Counter>(context, args.key(1)?)?;
     let count = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-    let now_ms = Live::new(context, log_default).now_ms();
-    let pending = slot.value().and_then(Counter::holds).into_iter().flat_map(|holds| holds.pending(now_ms));
+    let due_ms = Live::new(context, log_default).deadline_ms();
+    let pending = slot.value().and_then(Counter::holds).into_iter().flat_map(|holds| holds.pending(due_ms));
     let shown = pending
         .take(count)
         .map(|hold| Reply::Array(vec![Reply::wide(hold.id), Reply::Int(hold.amount), Reply::wide(hold.deadline_ms)]));

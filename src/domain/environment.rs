@@ -18,6 +18,9 @@ pub struct Caller<'a> {
 pub trait Environment {
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
+    /// The time by which deadlines are judged. That is the primary's business: on a replica nothing
+    /// is past its deadline until an effect says so, and this is 0.
+    fn deadline_ms(&self) -> u64;
     /// Who sent the command.
     fn caller(&self) -> Caller<'_>;
     /// 128 bits from the operating system's generator.

@@ -2,7 +2,8 @@
 
 use super::context::{Context, bytes};
 use redis_module::raw::{
-    REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleString,
+    REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA, REDISMODULE_CTX_FLAGS_REPLICATED,
+    REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleString,
 };
 use std::cell::OnceCell;
 use std::ptr::null_mut;
@@ -28,6 +29,10 @@ impl<'c> Live<'c> {
 impl Environment for Live<'_> {
     fn now_ms(&self) -> u64 {
         *self.now_ms.get_or_init(now_ms)
+    }
+
+    fn deadline_ms(&self) -> u64 {
+        if self.context.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0 { 0 } else { self.now_ms() }
     }
 
     fn caller(&self) -> Caller<'_> {

@@ -273,7 +273,7 @@ impl Counter {
 
     /// What is held, without what is past its deadline. The clock is asked only where there are holds.
     pub(super) fn held_now(&self, environment: &impl Environment) -> Sums {
-        self.holds().map_or(Sums::default(), |holds| holds.sums(environment.now_ms()))
+        self.holds().map_or(Sums::default(), |holds| holds.sums(environment.deadline_ms()))
     }
 }
 

@@ -20,7 +20,7 @@ impl Counter {
             Field::int("held-up", held.up),
             Field::maybe("available-down", lower.map(|lower| lowest.saturating_sub(lower))),
             Field::maybe("available-up", upper.map(|upper| upper.saturating_sub(highest))),
-            Field::int("holds", self.holds().map_or(0, |holds| holds.len(now_ms))),
+            Field::int("holds", self.holds().map_or(0, |holds| holds.len(environment.deadline_ms()))),
         ];
         match &self.extras {
             Some(extras) => extras.ledger.info(now_ms, &mut fields),
