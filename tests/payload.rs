@@ -1,25 +1,43 @@
-//! Effects as a test writes them: the bytes of docs and `src/domain/effect`, put together by hand, so that the
-//! format that replicas and AOF files depend on cannot change unseen.
+//! Effects and stored values as a test writes them: put together by hand, byte by byte, so that the formats that
+//! replicas, AOF files and dumps depend on cannot change unseen. `src/domain/effect` and `stored.rs` draw them.
 
 /// The payload of an effect command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload(Vec<u8>);
 
 impl Payload {
-    /// An effect without parts, in the version that there is.
-    pub fn new() -> Self {
-        Payload(vec![1])
+    /// An effect that was decided on at this Unix time, without parts.
+    pub fn at(ms: u64) -> Self {
+        Payload(vec![1, 0]).u64(ms)
     }
 
-    /// A counter comes into being; `at_ms` is 0 where a write made it in passing.
-    pub fn counter(self, initial: i64, at_ms: u64) -> Self {
-        self.byte(1).i64(initial).u64(at_ms)
+    /// The first sections of a value.
+    pub fn first(sections: &[&[u8]]) -> Self {
+        sections.iter().fold(Payload(vec![1, 1]), |payload, section| payload.bytes(section))
     }
 
-    /// An allocator comes into being: ids from `start` on, every `increment`th.
-    pub fn allocator(self, start: i64, increment: u64) -> Self {
-        let uid = (0..16).fold(self.byte(1), Payload::byte);
-        uid.i64(start).u64(increment).i64(i64::MAX).u64(1)
+    /// More sections of a value.
+    pub fn more(sections: &[&[u8]]) -> Self {
+        sections.iter().fold(Payload(vec![1, 2]), |payload, section| payload.bytes(section))
+    }
+
+    /// The time of an effect.
+    pub fn time_of(payload: &[u8]) -> u64 {
+        assert_eq!(payload[..2], [1, 0], "version and kind");
+        let (mut time, mut shift) = (0, 0);
+        for byte in &payload[2..] {
+            time |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        time
+    }
+
+    /// A counter comes into being, by CREATE or by a write in passing.
+    pub fn counter(self, initial: i64, explicitly: bool) -> Self {
+        self.byte(1).i64(initial).byte(u8::from(explicitly))
     }
 
     /// New bounds.
@@ -29,12 +47,12 @@ impl Payload {
 
     /// A log of at most `len_max` entries.
     pub fn log_of(self, len_max: u64) -> Self {
-        self.byte(3).byte(1).u64(len_max)
+        self.byte(3).byte(1).byte(1).u64(len_max)
     }
 
     /// This was added to a counter.
     pub fn added(self, delta: i64) -> Self {
-        self.byte(8).i64(delta)
+        self.byte(9).i64(delta)
     }
 
     /// This run of ordinals was reserved.
@@ -47,15 +65,9 @@ impl Payload {
         self.byte(17).u64(mark)
     }
 
-    /// The entry of the log: when, who, from where and why.
-    pub fn stamp(self, (ms, seq): (u64, u64), [user, client, note]: [&[u8]; 3]) -> Self {
-        self.byte(24).u64(ms).u64(seq).bytes(user).bytes(client).bytes(note)
-    }
-
-    /// The beginning, or a later part, of stored sections.
-    pub fn restored(self, first: bool, sections: &[&[u8]]) -> Self {
-        let head = self.byte(32).byte(u8::from(first));
-        sections.iter().fold(head, |payload, section| payload.bytes(section))
+    /// The entry of the log: who, from where and why.
+    pub fn stamp(self, [user, client, note]: [&[u8]; 3]) -> Self {
+        self.byte(24).bytes(user).bytes(client).bytes(note)
     }
 
     /// A byte as it is.
@@ -67,11 +79,6 @@ impl Payload {
     /// The bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
-    }
-
-    /// As `ReplicationStream::next_lines` shows it.
-    pub fn escaped(&self) -> String {
-        self.0.escape_ascii().to_string()
     }
 
     /// LEB128.
@@ -94,4 +101,34 @@ impl Payload {
         payload.0.extend_from_slice(bytes);
         payload
     }
+}
+
+/// A counter and an allocator whose logs have entries of exactly these ids, at most 256: each adds 1, or reserves 1.
+pub fn with_entries(ids: &[(u64, u64)]) -> [Payload; 2] {
+    let last = *ids.last().expect("an entry");
+    let head = Payload(vec![7, 1]).u64(1_000_000).u64(last.0).u64(last.1).0;
+    let section = || Payload(vec![8]).u64(ids[0].0).u64(ids[0].1).byte(0); // from value 0, from ordinal 0
+    let chunk = |op: u8, change: &[u8]| {
+        let mut chunk = section();
+        for (index, &(ms, seq)) in ids.iter().enumerate() {
+            let before = ids[index.saturating_sub(1)];
+            let time = ms - before.0;
+            let skip = if index == 0 {
+                0
+            } else if time > 0 {
+                seq
+            } else {
+                seq - before.1 - 1
+            };
+            chunk = chunk.byte(op << 4 | u8::from(time > 0) | u8::from(skip > 0) << 1);
+            chunk = if time > 0 { chunk.u64(time) } else { chunk };
+            chunk = if skip > 0 { chunk.u64(skip) } else { chunk };
+            chunk.0.extend_from_slice(change);
+        }
+        chunk.0
+    };
+    let counter = Payload(vec![1]).i64(ids.len() as i64).0;
+    let allocator = (0..16).fold(Payload(vec![1]), Payload::byte);
+    let allocator = allocator.i64(1).u64(1).i64(i64::MAX).u64(ids.len() as u64).byte(0).0;
+    [Payload::first(&[&counter, &head, &chunk(0, &[2])]), Payload::first(&[&allocator, &head, &chunk(1, &[0, 1])])]
 }

@@ -35,7 +35,7 @@ impl ValueType for Counter {
             Some(Changed::Held(_)) => c"scounter.hold",
             Some(Changed::Committed { .. }) => c"scounter.commit",
             Some(Changed::Released { .. }) => c"scounter.release",
-            None if effect.created.is_some() => c"scounter.create",
+            None if effect.created().is_some() => c"scounter.create",
             None => c"scounter.alter",
         };
         [effect.due.then_some(c"scounter.hold-expired"), Some(event)]

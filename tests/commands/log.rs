@@ -3,7 +3,7 @@
 
 use super::witness::Witness;
 use crate::harness::*;
-use crate::payload::Payload;
+use crate::payload::{Payload, with_entries};
 use redis::Value;
 
 /// The fields of every entry, without its id.
@@ -142,7 +142,7 @@ fn a_range_must_be_one() {
     }
 }
 
-/// Ends of a range that are worth a try with the ids of `some_ids`.
+/// Ends of a range that are worth a try.
 const ENDS: [&str; 28] = [
     "-",
     "+",
@@ -176,9 +176,8 @@ const ENDS: [&str; 28] = [
 
 #[test]
 fn a_range_is_that_of_xrange() {
-    let some_ids =
-        [(0, 1), (5, 0), (5, 1), (5, 7), (6, 0), (7, u64::MAX), (1_700_000_000_000, 3), (u64::MAX - 1, u64::MAX)];
-    let mut judge = Judge::with(&some_ids);
+    let ids = [(0, 1), (5, 0), (5, 1), (5, 7), (6, 0), (7, u64::MAX), (1_700_000_000_000, 3), (u64::MAX - 1, u64::MAX)];
+    let mut judge = Judge::of(&ids);
     let counts = ["", "COUNT 0", "COUNT 1", "COUNT 3", "COUNT 9223372036854775807"];
     for start in ENDS {
         judge.compare(ENDS.iter().flat_map(|end| counts.map(|count| format!("{start} {end} {count}"))));
@@ -188,9 +187,15 @@ fn a_range_is_that_of_xrange() {
 /// The entries of one log lie in many chunks.
 #[test]
 fn a_long_range_is_that_of_xrange() {
-    let many: Vec<(u64, u64)> = (0..1500).map(|number| (1 + number / 7, number % 7)).collect();
-    let mut judge = Judge::with(&many);
-    let ends: Vec<String> = ["-", "+"].map(str::to_owned).into_iter().chain((0..220).step_by(13).map(end_at)).collect();
+    let mut judge = Judge::of(&[(1, 0)]);
+    for number in 1..1500 {
+        let at = || Payload::at(1 + number / 7); // so the id is 1 + number / 7, number % 7
+        let (counter, allocator) = (at().added(1), at().reserved(number, 1));
+        judge.client.ok(args!["SCOUNTER.EFFECT", "counter", counter.stamp([b""; 3]).into_bytes()]);
+        judge.client.ok(args!["IDBLOCK.EFFECT", "ids", allocator.stamp([b""; 3]).into_bytes()]);
+        judge.add_to_stream(&(1 + number / 7, number % 7));
+    }
+    let ends: Vec<String> = ["-", "+"].map(str::to_owned).into_iter().chain((0..220).step_by(61).map(end_at)).collect();
     for start in &ends {
         judge.compare(ends.iter().flat_map(|end| ["", "COUNT 300"].map(|count| format!("{start} {end} {count}"))));
     }
@@ -208,20 +213,18 @@ struct Judge {
 }
 
 impl Judge {
-    /// An effect says which id its entry gets.
-    fn with(entries: &[(u64, u64)]) -> Self {
+    fn of(ids: &[(u64, u64)]) -> Self {
         let server = Server::start();
-        let mut client = server.connect();
-        for (ordinal, &id) in entries.iter().enumerate() {
-            let (counter, ids) = match ordinal {
-                0 => (Payload::new().counter(0, 1).log_of(100_000), Payload::new().allocator(1, 1).log_of(100_000)),
-                _ => (Payload::new().added(1), Payload::new().reserved(ordinal as u64, 1)),
-            };
-            client.ok(args!["SCOUNTER.EFFECT", "counter", counter.stamp(id, [b""; 3]).into_bytes()]);
-            client.ok(args!["IDBLOCK.EFFECT", "ids", ids.stamp(id, [b""; 3]).into_bytes()]);
-            client.text(format!("XADD stream {}-{} field value", id.0, id.1));
-        }
-        Judge { _server: server, client }
+        let mut judge = Judge { client: server.connect(), _server: server };
+        let [counter, allocator] = with_entries(ids);
+        judge.client.ok(args!["SCOUNTER.EFFECT", "counter", counter.into_bytes()]);
+        judge.client.ok(args!["IDBLOCK.EFFECT", "ids", allocator.into_bytes()]);
+        ids.iter().for_each(|id| judge.add_to_stream(id));
+        judge
+    }
+
+    fn add_to_stream(&mut self, (ms, seq): &(u64, u64)) {
+        self.client.text(format!("XADD stream {ms}-{seq} field value"));
     }
 
     /// Each range, in both directions, holds the same ids everywhere, or is an error everywhere.

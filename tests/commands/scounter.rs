@@ -210,10 +210,7 @@ fn a_value_past_64_bits_is_refused() {
         ("SCOUNTER.INCR top 9223372036854775807", "OVERFLOW value must fit 64 bits, got 18446744073709551614"),
         ("SCOUNTER.DECR top -1", "OVERFLOW value must fit 64 bits, got 9223372036854775808"),
         ("SCOUNTER.DECR bottom", "OVERFLOW value must fit 64 bits, got -9223372036854775809"),
-        (
-            "SCOUNTER.INCR bottom -9223372036854775808",
-            "OVERFLOW value must fit 64 bits, got -18446744073709551616",
-        ),
+        ("SCOUNTER.INCR bottom -9223372036854775808", "OVERFLOW value must fit 64 bits, got -18446744073709551616"),
         // The bound is broken too.
         ("SCOUNTER.INCR bounded 9223372036854775807", "OVERFLOW value must fit 64 bits, got 9223372036854775812"),
     ] {

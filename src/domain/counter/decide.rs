@@ -4,7 +4,7 @@
 use super::{Add, Alter, Commit, Counter, Create, ExpiryOption, HoldRequest, IncrEx, Release, Set};
 use crate::bounds::Bounds;
 use crate::decision::{Decision, Form};
-use crate::effect::{Changed, CounterCreated, CounterEffect, Expiry, Stamp};
+use crate::effect::{Changed, CounterCreated, CounterEffect, Expiry, Setup, Stamp};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Side};
 use crate::hold::{Found, Hold, Resolution, Sums};
@@ -60,7 +60,7 @@ impl<'c> Adding<'c> {
         }
         dress(self.counter, &mut effect, b"", environment);
         if !first {
-            (effect.created, effect.log) = (None, None);
+            effect.setup = None;
         }
         Ok(Decision::Changed { effect, reply: self.value, form: Form::Effect })
     }
@@ -168,10 +168,12 @@ impl Counter {
         let retention = request.options.log.unwrap_or_else(|| environment.log_default());
         let effect = CounterEffect {
             at_ms: environment.now_ms(),
-            created: Some(CounterCreated { initial: request.initial, explicitly: true }),
-            bounds: Some(request.bounds).filter(|bounds| *bounds != Bounds::NONE),
-            log: retention.map(Some),
-            limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
+            setup: Some(Box::new(Setup {
+                created: Some(CounterCreated { initial: request.initial, explicitly: true }),
+                bounds: Some(request.bounds).filter(|bounds| *bounds != Bounds::NONE),
+                log: retention.map(Some),
+                limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
+            })),
             stamp: retention.map(|_| Stamp::new(b"", environment)),
             ..CounterEffect::default()
         };
@@ -184,15 +186,16 @@ impl Counter {
         let bounds = Bounds::new(request.lower.unwrap_or(stand.lower()), request.upper.unwrap_or(stand.upper()))?;
         bounds.admit(self.value.into(), self.held_now(environment))?;
         let retention = self.log().map(|log| log.retention());
-        let mut effect = CounterEffect {
+        let setup = Setup {
+            created: None,
             bounds: Some(bounds).filter(|bounds| *bounds != stand),
             log: request.options.log.filter(|log| *log != retention),
             limits: request.options.token_limits(self.token_limits()),
-            ..CounterEffect::default()
         };
-        if effect == CounterEffect::default() {
+        if setup == Setup::default() {
             return Ok(Decision::Unchanged(()));
         }
+        let mut effect = CounterEffect { setup: Some(Box::new(setup)), ..CounterEffect::default() };
         dress(Some(self), &mut effect, b"", environment);
         Ok(Decision::Changed { effect, reply: (), form: Form::Effect })
     }
@@ -287,11 +290,12 @@ fn dress<'a>(
 ) {
     effect.at_ms = environment.now_ms();
     if counter.is_none() {
-        effect.created = Some(CounterCreated { initial: 0, explicitly: false });
-        effect.log = environment.log_default().map(Some);
+        let created = Some(CounterCreated { initial: 0, explicitly: false });
+        let log = environment.log_default().map(Some);
+        effect.setup = Some(Box::new(Setup { created, log, ..Setup::default() }));
     }
     effect.due = counter.and_then(Counter::holds).is_some_and(|holds| holds.any_due(effect.at_ms));
-    let will_log = effect.log.map_or(counter.is_some_and(|counter| counter.log().is_some()), |log| log.is_some());
+    let will_log = effect.log().map_or(counter.is_some_and(|counter| counter.log().is_some()), |log| log.is_some());
     effect.stamp = will_log.then(|| Stamp::new(note, environment));
 }
 

@@ -103,7 +103,7 @@ impl Counter {
 
     /// The counter that an effect makes where none stood.
     pub fn create(effect: &CounterEffect<'_>) -> Result<Self, Corrupt> {
-        let created = effect.created.ok_or(Corrupt("the counter does not exist"))?;
+        let created = effect.created().ok_or(Corrupt("the counter does not exist"))?;
         let mut counter = Counter::plain(created.initial);
         if created.explicitly {
             counter.extras_mut().ledger = Ledger::created(effect.at_ms);
@@ -114,7 +114,7 @@ impl Counter {
 
     /// Applies an effect to a counter that stands. On an error nothing was changed.
     pub fn apply(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
-        if effect.created.is_some() {
+        if effect.created().is_some() {
             return Err(Corrupt("the counter exists already"));
         }
         self.change(effect)
@@ -122,8 +122,8 @@ impl Counter {
 
     fn change(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
         let outcome = self.outcome(effect)?;
-        let CounterEffect { at_ms, log, limits, .. } = *effect;
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
+        let (at_ms, log, limits) = (effect.at_ms, effect.log(), effect.setup.as_ref().and_then(|setup| setup.limits));
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
         self.check_ledger(posting, outcome.change)?;
 
         // From here on the change must succeed.
@@ -132,7 +132,7 @@ impl Counter {
             return Ok(());
         }
         let extras = self.extras_mut();
-        extras.bounds = effect.bounds.unwrap_or(extras.bounds);
+        extras.bounds = new_bounds(effect).unwrap_or(extras.bounds);
         extras.ledger.set_options(posting);
         let memory_ms = extras.ledger.token_limits().duration_ms();
         if effect.due {
@@ -143,7 +143,7 @@ impl Counter {
             }
         }
         extras.ledger.append(effect.stamp.as_ref(), at_ms, outcome.change)?;
-        extras.ledger.pin(effect.pinned.as_ref(), at_ms)?;
+        extras.ledger.pin(effect.pinned.as_deref(), at_ms)?;
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
     }
 
@@ -170,7 +170,7 @@ impl Counter {
         // Without `due` every hold that is stored still counts.
         let (before, mut held) = (self.value, self.sums(if effect.due { effect.at_ms } else { 0 }));
         let (op, value, delta) = match effect.changed {
-            None if effect.created.is_some() => (CounterOp::Create, before, before),
+            None if effect.created().is_some() => (CounterOp::Create, before, before),
             None => (CounterOp::Alter, before, 0),
             Some(Changed::Added(delta)) => (CounterOp::Incr, before.checked_add(delta).ok_or(WIDE)?, delta),
             Some(Changed::Set(value)) => (CounterOp::Set, value, 0),
@@ -198,7 +198,7 @@ impl Counter {
                 (CounterOp::Release, before, hold.amount)
             }
         };
-        let bounds = effect.bounds.unwrap_or(self.bounds());
+        let bounds = new_bounds(effect).unwrap_or(self.bounds());
         bounds.admit(i128::from(value), held).map_err(|_| Corrupt("the value would pass a bound"))?;
         let delta = match op {
             CounterOp::Set => i128::from(value).saturating_sub(i128::from(before)),
@@ -225,6 +225,10 @@ impl Counter {
             extras.ledger.allocations().saturating_add(extras.holds.allocations()).saturating_add(2)
         })
     }
+}
+
+fn new_bounds(effect: &CounterEffect<'_>) -> Option<Bounds> {
+    effect.setup.as_ref().and_then(|setup| setup.bounds)
 }
 
 fn change_holds(holds: &mut Holds, effect: &CounterEffect<'_>, value: i64, memory_ms: u64) -> Result<(), Corrupt> {

@@ -53,7 +53,7 @@ pub struct BlockEffect<'a> {
     /// When it was decided on, in Unix milliseconds.
     pub at_ms: u64,
     /// The allocator comes into being.
-    pub created: Option<BlockCreated>,
+    pub created: Option<Box<BlockCreated>>,
     /// New retention of the log, or `Some(None)`: no log.
     pub log: Option<Option<Retention>>,
     /// New limits of its tokens.
@@ -69,7 +69,7 @@ pub struct BlockEffect<'a> {
     /// The entry that it leaves in the log.
     pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
-    pub pinned: Option<Pinned<'a>>,
+    pub pinned: Option<Box<Pinned<'a>>>,
 }
 
 impl<'a> Effect<'a> for BlockEffect<'a> {
@@ -117,7 +117,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             out.push(tag::LOW);
         }
         put_stamp(self.stamp.as_ref(), out);
-        put_pinned(self.pinned.as_ref(), out);
+        put_pinned(self.pinned.as_deref(), out);
     }
 
     fn take_part(&mut self, tag: u8, reader: &mut Reader<'a>) -> Result<(), Corrupt> {
@@ -131,7 +131,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
                 }
                 let clock = if flags & CLOCK != 0 { Some(Clock::take(reader)?) } else { None };
                 let codes = if flags & CODES != 0 { Some(Codes::take(reader)?) } else { None };
-                self.created = Some(BlockCreated { uid, start, increment, max, clock, codes });
+                self.created = Some(Box::new(BlockCreated { uid, start, increment, max, clock, codes }));
             }
             tag::LOG => self.log = Some(take_log(reader)?),
             tag::LIMITS => self.limits = Some(take_limits(reader)?),
@@ -140,7 +140,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             tag::ADVANCED => self.advanced = Some(reader.u64()?),
             tag::LOW => self.low = true,
             tag::STAMP => self.stamp = Some(take_stamp(reader)?),
-            tag::TOKEN => self.pinned = Some(take_pinned(reader)?),
+            tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
             _ => return Err(Corrupt("unknown part of an allocator's effect")),
         }
         Ok(())

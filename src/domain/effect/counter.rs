@@ -42,11 +42,9 @@ pub enum Changed {
     },
 }
 
-/// One effect on one counter. The parts are applied in this order.
+/// How a counter is made or altered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CounterEffect<'a> {
-    /// When it was decided on, in Unix milliseconds.
-    pub at_ms: u64,
+pub struct Setup {
     /// The counter comes into being.
     pub created: Option<CounterCreated>,
     /// New bounds.
@@ -55,6 +53,16 @@ pub struct CounterEffect<'a> {
     pub log: Option<Option<Retention>>,
     /// New limits of its tokens.
     pub limits: Option<Limits>,
+}
+
+/// One effect on one counter. The parts are applied in this order. What is rare is behind a pointer:
+/// an increment makes an effect, and hands it on, for each call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CounterEffect<'a> {
+    /// When it was decided on, in Unix milliseconds.
+    pub at_ms: u64,
+    /// How it is made or altered.
+    pub setup: Option<Box<Setup>>,
     /// Holds that are past their deadline have expired.
     pub due: bool,
     /// What happened.
@@ -62,16 +70,30 @@ pub struct CounterEffect<'a> {
     /// The entry that it leaves in the log. There is one exactly where there is a log.
     pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
-    pub pinned: Option<Pinned<'a>>,
+    pub pinned: Option<Box<Pinned<'a>>>,
     /// What becomes of the expiry of the key.
     pub expiry: Option<Expiry>,
 }
 
 impl CounterEffect<'_> {
+    /// The counter comes into being.
+    pub fn created(&self) -> Option<CounterCreated> {
+        self.setup.as_ref().and_then(|setup| setup.created)
+    }
+
+    /// New retention of the log, or `Some(None)`: no log any more.
+    pub fn log(&self) -> Option<Option<Retention>> {
+        self.setup.as_ref().and_then(|setup| setup.log)
+    }
+
+    fn setup_mut(&mut self) -> &mut Setup {
+        self.setup.get_or_insert_default()
+    }
+
     /// Whether a plain counter stays one.
     pub(crate) fn concerns_value_only(&self) -> bool {
         let held = matches!(self.changed, Some(Changed::Held(_)));
-        self.bounds.is_none() && self.limits.is_none() && self.stamp.is_none() && self.pinned.is_none() && !held
+        self.setup.is_none() && self.stamp.is_none() && self.pinned.is_none() && !held
     }
 }
 
@@ -85,23 +107,15 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
     }
 
     fn put_parts(&self, out: &mut Vec<u8>) {
-        if let Some(created) = &self.created {
-            out.push(tag::CREATED);
-            put_i64(out, created.initial);
-            out.push(u8::from(created.explicitly));
+        if let Some(setup) = &self.setup {
+            put_setup(setup, out);
         }
-        if let Some(bounds) = &self.bounds {
-            out.push(tag::BOUNDS);
-            bounds.put(out);
-        }
-        put_log(self.log, out);
-        put_limits(self.limits, out);
         if self.due {
             out.push(tag::DUE);
         }
         put_changed(self.changed, out);
         put_stamp(self.stamp.as_ref(), out);
-        put_pinned(self.pinned.as_ref(), out);
+        put_pinned(self.pinned.as_deref(), out);
         put_expiry(self.expiry, out);
     }
 
@@ -114,16 +128,16 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
                     1 => true,
                     _ => return Err(Corrupt("created by CREATE or in passing")),
                 };
-                self.created = Some(CounterCreated { initial, explicitly });
+                self.setup_mut().created = Some(CounterCreated { initial, explicitly });
             }
-            tag::BOUNDS => self.bounds = Some(Bounds::take(reader)?),
-            tag::LOG => self.log = Some(take_log(reader)?),
-            tag::LIMITS => self.limits = Some(take_limits(reader)?),
+            tag::BOUNDS => self.setup_mut().bounds = Some(Bounds::take(reader)?),
+            tag::LOG => self.setup_mut().log = Some(take_log(reader)?),
+            tag::LIMITS => self.setup_mut().limits = Some(take_limits(reader)?),
             tag::DUE => self.due = true,
             tag::ADDED..=tag::RELEASED if self.changed.is_some() => return Err(Corrupt("two changes in one effect")),
             tag::ADDED..=tag::RELEASED => self.changed = Some(take_changed(tag, reader)?),
             tag::STAMP => self.stamp = Some(take_stamp(reader)?),
-            tag::TOKEN => self.pinned = Some(take_pinned(reader)?),
+            tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
             tag::EXPIRY => self.expiry = Some(take_expiry(reader)?),
             _ => return Err(Corrupt("unknown part of a counter's effect")),
         }
@@ -137,6 +151,20 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
     fn expiry(&self) -> Option<Expiry> {
         self.expiry
     }
+}
+
+fn put_setup(setup: &Setup, out: &mut Vec<u8>) {
+    if let Some(created) = &setup.created {
+        out.push(tag::CREATED);
+        put_i64(out, created.initial);
+        out.push(u8::from(created.explicitly));
+    }
+    if let Some(bounds) = &setup.bounds {
+        out.push(tag::BOUNDS);
+        bounds.put(out);
+    }
+    put_log(setup.log, out);
+    put_limits(setup.limits, out);
 }
 
 fn put_changed(changed: Option<Changed>, out: &mut Vec<u8>) {

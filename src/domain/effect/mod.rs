@@ -44,7 +44,7 @@ mod block;
 mod counter;
 
 pub use block::{BlockCreated, BlockEffect, Reserved};
-pub use counter::{Changed, CounterCreated, CounterEffect};
+pub use counter::{Changed, CounterCreated, CounterEffect, Setup};
 
 use crate::audit::{Change, Entry, Log, Retention};
 use crate::environment::Environment;

@@ -37,7 +37,7 @@ impl IdBlock {
         let log = request.options.log.unwrap_or(Some(crate::limits::BLOCK_LOG_DEFAULT));
         let effect = BlockEffect {
             at_ms: environment.now_ms(),
-            created: Some(BlockCreated { uid: environment.random(), start, increment, max, clock, codes }),
+            created: Some(Box::new(BlockCreated { uid: environment.random(), start, increment, max, clock, codes })),
             log: log.map(Some),
             limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
             stamp: log.map(|_| Stamp::new(b"", environment)),

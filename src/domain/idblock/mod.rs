@@ -151,7 +151,7 @@ impl IdBlock {
             (None, None) => BlockChange::Advance { first: self.kept.mark, count: mark.saturating_sub(self.kept.mark) },
         };
         let BlockEffect { at_ms, log, limits, .. } = *effect;
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
         self.kept.ledger.check(posting, change)?;
 
         // From here on the change must succeed.
@@ -161,7 +161,7 @@ impl IdBlock {
         self.live.position = mark;
         self.kept.ledger.set_options(posting);
         self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
-        self.kept.ledger.pin(effect.pinned.as_ref(), at_ms)
+        self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
     }
 
     /// The allocator that a COPY makes: it begins where this one may have come to, and it is another
