@@ -6,10 +6,11 @@ use super::keyspace::{Slot, open};
 use super::log;
 use super::value_type::ValueType;
 use redis_module::raw::REDISMODULE_NOTIFY_MODULE;
+use std::collections::HashMap;
 use std::ffi::CStr;
 use tallybook_domain::decision::{Decision, Form};
 use tallybook_domain::effect::{self, Effect, Payload};
-use tallybook_domain::environment::Environment;
+use tallybook_domain::environment::{Caller, Environment};
 use tallybook_domain::error::Error;
 use tallybook_domain::stored;
 use tallybook_domain::wire::Corrupt;
@@ -84,34 +85,67 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
     if args.len() < 3 || args.len().is_multiple_of(2) {
         return Err(Error::Arity);
     }
-    for index in (1..args.len()).step_by(2) {
-        let payload = args.get(index + 1).ok_or(Error::Arity)?;
-        let mut slot = open::<T>(context, args.key(index)?)?;
-        let done = match effect::decode::<T::Effect<'_>>(payload) {
-            Ok(Payload::Effect(mut effect)) => {
-                if !obeys(context)
-                    && let Some(stamp) = effect.stamp_mut()
-                {
-                    let caller = environment.caller();
-                    (stamp.user, stamp.client) = (caller.user, caller.client);
-                }
-                apply(&mut slot, &effect).map(|()| {
-                    replicate::<T>(context, slot.name, &encoded(&effect));
-                    announce::<T>(context, slot.name, &effect);
-                })
-            }
-            Ok(Payload::Restored { first, sections }) => restore(&mut slot, first, sections).map(|()| {
-                replicate::<T>(context, slot.name, payload);
-                signal(context, slot.name, [Some(c"restore"), None]);
-            }),
-            Err(corrupt) => Err(corrupt),
-        };
-        done.map_err(|corrupt| {
-            log::warning(&format!("tallybook refused an effect: {corrupt}"));
-            Error::Effect(corrupt.0)
-        })?;
+    let author = if obeys(context) { None } else { Some(environment.caller()) };
+    let pairs =
+        (1..args.len()).step_by(2).map(|index| Ok((args.key(index)?, args.get(index + 1).ok_or(Error::Arity)?)));
+    let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
+    // What a primary sends was applied there as a whole. Anything else is tried on copies first.
+    if author.is_some() && pairs.len() > 1 {
+        rehearse::<T>(context, &pairs)?;
+    }
+    for (key, payload) in pairs {
+        let mut slot = open::<T>(context, key)?;
+        execute_one(context, &mut slot, payload, author).map_err(refused)?;
     }
     Ok(Reply::OK)
+}
+
+fn refused(corrupt: Corrupt) -> Error {
+    log::warning(&format!("tallybook refused an effect: {corrupt}"));
+    Error::Effect(corrupt.0)
+}
+
+fn execute_one<T: ValueType>(
+    context: &Context,
+    slot: &mut Slot<'_, T>,
+    payload: &[u8],
+    author: Option<Caller<'_>>,
+) -> Result<(), Corrupt> {
+    match effect::decode::<T::Effect<'_>>(payload)? {
+        Payload::Effect(mut effect) => {
+            if let (Some(author), Some(stamp)) = (author, effect.stamp_mut()) {
+                (stamp.user, stamp.client) = (author.user, author.client);
+            }
+            apply(slot, &effect)?;
+            replicate::<T>(context, slot.name, &encoded(&effect));
+            announce::<T>(context, slot.name, &effect);
+        }
+        Payload::Restored { first, sections } => {
+            let value = restored(slot.value(), first, sections)?;
+            slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
+            replicate::<T>(context, slot.name, payload);
+            signal(context, slot.name, [Some(c"restore"), None]);
+        }
+    }
+    Ok(())
+}
+
+/// Tries several effects on copies: if one of them does not apply, none will.
+fn rehearse<T: ValueType>(context: &Context, pairs: &[(Key<'_>, &[u8])]) -> Result<(), Error> {
+    let mut copies: HashMap<&[u8], Option<T>> = HashMap::new();
+    for &(key, payload) in pairs {
+        let slot = open::<T>(context, key)?;
+        let copy = copies.entry(key.bytes()).or_insert_with(|| slot.value().cloned());
+        let next = match effect::decode::<T::Effect<'_>>(payload).map_err(refused)? {
+            Payload::Restored { first, sections } => restored(copy.as_ref(), first, sections),
+            Payload::Effect(effect) => match copy.take() {
+                None => T::create(&effect),
+                Some(mut value) => value.apply(&effect).map(|()| value),
+            },
+        };
+        *copy = Some(next.map_err(refused)?);
+    }
+    Ok(())
 }
 
 fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result<(), Corrupt> {
@@ -119,7 +153,7 @@ fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result
         Some(value) => value.apply(effect)?,
         None => {
             let value = T::create(effect)?;
-            slot.insert(value).map_err(|_| Corrupt("the server did not create the key"))?;
+            slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
         }
     }
     if let Some(expiry) = effect.expiry() {
@@ -130,17 +164,13 @@ fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result
 
 /// A restoring command builds a value from stored sections, over several commands where it is large.
 /// It never replaces one: whoever wants that deletes the key first.
-fn restore<T: ValueType>(slot: &mut Slot<'_, T>, first: bool, sections: Vec<&[u8]>) -> Result<(), Corrupt> {
-    match (first, slot.value_mut()) {
-        (true, None) => {
-            let value = stored::load(sections.into_iter().map(Ok::<_, Corrupt>))?;
-            slot.insert(value).map_err(|_| Corrupt("the server did not create the key"))
-        }
+fn restored<T: ValueType>(value: Option<&T>, first: bool, sections: Vec<&[u8]>) -> Result<T, Corrupt> {
+    match (first, value) {
+        (true, None) => stored::load(sections.into_iter().map(Ok::<_, Corrupt>)),
         (false, Some(value)) => {
             let mut grown = value.clone();
             sections.into_iter().try_for_each(|section| grown.push_section(section))?;
-            *value = grown;
-            Ok(())
+            Ok(grown)
         }
         (true, Some(_)) => Err(Corrupt("the key exists already")),
         (false, None) => Err(Corrupt("a later part of a value that does not exist")),

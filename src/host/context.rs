@@ -43,17 +43,20 @@ impl Drop for OwnedString {
     }
 }
 
-impl Key<'_> {
+impl<'a> Key<'a> {
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        // SAFETY: the name lives as long as the arguments.
+        unsafe { bytes(self.raw) }
+    }
+
     /// The name, for people.
     pub(super) fn shown(&self) -> String {
-        // SAFETY: the name lives as long as the arguments.
-        unsafe { bytes(self.raw) }.escape_ascii().to_string()
+        self.bytes().escape_ascii().to_string()
     }
 
     /// The name, to be kept.
     pub(super) fn copied(&self) -> OwnedString {
-        // SAFETY: the name lives as long as the arguments.
-        OwnedString::new(unsafe { bytes(self.raw) })
+        OwnedString::new(self.bytes())
     }
 }
 

@@ -83,8 +83,12 @@ impl<T: ValueType> Slot<'_, T> {
         api!(RedisModule_SetAbsExpire(self.key, expiry));
     }
 
-    /// Creates the key. Fails where the server does not let us.
-    pub(super) fn insert(&mut self, value: T) -> Result<(), Error> {
+    /// Replaces the value, or creates the key. Fails where the server does not let us.
+    pub(super) fn put(&mut self, value: T) -> Result<(), Error> {
+        if let Some(stands) = self.value_mut() {
+            *stands = value;
+            return Ok(());
+        }
         let value = Box::into_raw(Box::new(value));
         let status = api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value.cast()));
         if status != 0 {

@@ -120,6 +120,11 @@ impl Change for BlockChange {
 }
 
 impl Log<BlockChange> {
+    /// The ordinal behind the last logged one: 0 where none is.
+    pub fn reached(&self) -> u64 {
+        self.running().unwrap_or(0)
+    }
+
     /// The reservation that holds `ordinal`, if it is logged and still kept.
     pub fn holder(&self, ordinal: u64) -> Option<Entry<'_, BlockChange>> {
         self.chunk_reaching(|next| next > ordinal).find(|entry| entry.change.holds(ordinal))

@@ -168,6 +168,11 @@ impl<C: Change> Log<C> {
         })
     }
 
+    /// The state behind the last entry.
+    pub(super) fn running(&self) -> Option<C::Running> {
+        self.open.running()
+    }
+
     /// The entries of the first kept chunk at whose end the state is one that is `reached`.
     pub(super) fn chunk_reaching(&self, reached: impl Fn(C::Running) -> bool) -> impl Iterator<Item = Entry<'_, C>> {
         self.entries(self.sealed.partition_point(|chunk| !reached(chunk.running)).max(self.cut))

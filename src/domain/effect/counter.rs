@@ -93,7 +93,11 @@ impl CounterEffect<'_> {
     /// Whether a plain counter stays one.
     pub(crate) fn concerns_value_only(&self) -> bool {
         let held = matches!(self.changed, Some(Changed::Held(_)));
-        self.setup.is_none() && self.stamp.is_none() && self.pinned.is_none() && !held
+        let plain = self
+            .setup
+            .as_ref()
+            .is_none_or(|setup| setup.bounds.is_none() && setup.log.flatten().is_none() && setup.limits.is_none());
+        plain && self.stamp.is_none() && self.pinned.is_none() && !held
     }
 }
 

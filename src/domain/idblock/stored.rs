@@ -66,7 +66,13 @@ impl Stored for IdBlock {
                 self.kept.codes = Some(Box::new(codes));
                 body.finish()
             }
-            _ => self.kept.ledger.push_section(tag, body),
+            _ => {
+                self.kept.ledger.push_section(tag, body)?;
+                match self.log() {
+                    Some(log) if log.reached() > self.kept.mark => Err(Corrupt("logged ids above the mark")),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Payloads that nobody should send. Whatever they say, the server goes on, and what it refuses leaves no trace.
+
+use crate::harness::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Dumps of every shape that a value can have.
+fn dumps(client: &mut Client) -> Vec<Vec<u8>> {
+    for command in [
+        "SCOUNTER.INCR plain 123456789",
+        "SCOUNTER.CREATE bounded INITIAL 5 LBOUND -1000 UBOUND 1000",
+        "SCOUNTER.CREATE logged LBOUND -1000 LOG MAXLEN 1000 LOG MAXAGE 60000 LOG MAXBYTES 100000",
+        "SCOUNTER.CREATE long LOG MAXLEN 5000",
+        "IDBLOCK.CREATE ids START -500 INCREMENT 7 MAX 1000000 FENCE OFF",
+        "IDBLOCK.CREATE quiet FENCE OFF LOG OFF",
+    ] {
+        client.value(command);
+    }
+    client.ok("CLIENT SETNAME web-1");
+    client.pipeline((0..20).map(|number| format!("SCOUNTER.INCR logged {number} NOTE note-{number}")));
+    client.pipeline((0..600).map(|number| format!("SCOUNTER.INCR long {number}")));
+    client.pipeline((1..20).map(|number| format!("IDBLOCK.RESERVE ids {number} NOTE note-{number}")));
+    client.int("IDBLOCK.NEXT quiet");
+    ["plain", "bounded", "logged", "long", "ids", "quiet"].map(|key| client.bytes(["DUMP", key])).to_vec()
+}
+
+/// The version of the format and the checksum stand at the end of a dump.
+const FOOTER: usize = 10;
+
+/// The dump with some of its bytes changed, left out or doubled. The first byte, which says that a module wrote the
+/// value, stays, as the other types are not ours to test; the footer stays, as otherwise nothing behind it is read.
+fn damaged(dump: &[u8], chance: &mut StdRng) -> Vec<u8> {
+    let (value, footer) = dump.split_at(dump.len() - FOOTER);
+    let mut value = value.to_vec();
+    for _ in 0..chance.random_range(1..4) {
+        let place = chance.random_range(1..value.len());
+        match chance.random_range(0..6) {
+            0 => value.truncate(place + 1),
+            1 => drop(value.remove(place)),
+            2 => value.insert(place, chance.random()),
+            3 => value[place] = [0, 1, 0x7f, 0x80, 0xff][chance.random_range(0..5)],
+            _ => value[place] ^= 1 << chance.random_range(0..8),
+        }
+        if value.len() < 2 {
+            break;
+        }
+    }
+    value.extend_from_slice(footer);
+    value
+}
+
+/// What a client does next. Each may be refused.
+const TRAFFIC: [&str; 12] = [
+    "SCOUNTER.GET hostile",
+    "SCOUNTER.INCR hostile 5 NOTE why",
+    "SCOUNTER.LOG hostile - +",
+    "SCOUNTER.LOG hostile + - COUNT 3 REV",
+    "IDBLOCK.NEXT hostile",
+    "IDBLOCK.RESERVE hostile 1000 ATLEAST 1 NOTE why",
+    "IDBLOCK.LOG hostile - +",
+    "MEMORY USAGE hostile",
+    "DEBUG DIGEST-VALUE hostile",
+    "COPY hostile copy REPLACE",
+    "DUMP hostile",
+    "RESTORE hostile 0 nonsense REPLACE",
+];
+
+#[test]
+fn a_damaged_dump_is_refused_or_a_value_like_any_other() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let dumps = dumps(&mut client);
+    client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+    let mut chance = StdRng::seed_from_u64(seed());
+    let before = server.digest();
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..scale(2_000, 100_000) {
+        let dump = damaged(&dumps[chance.random_range(0..dumps.len())], &mut chance);
+        let case = || format!("RESTORE of {}", dump.escape_ascii());
+        match client.call(args!["RESTORE", "hostile", 0, &dump]) {
+            Ok(_) => taken += 1,
+            Err(error) if error.starts_with("ERR Bad data format") => {
+                refused += 1;
+                continue; // that nothing came into being is seen at the end
+            }
+            Err(error) => panic!("{}: {error}", case()),
+        }
+        let replies = client.pipeline(TRAFFIC);
+        let lost = replies.iter().find(|reply| matches!(reply, Err(error) if error.starts_with("DISCONNECTED")));
+        assert_eq!(lost, None, "{}", case());
+        let internal = replies.iter().find(|reply| matches!(reply, Err(error) if error.contains("internal error")));
+        assert_eq!(internal, None, "{}", case());
+        let Ok(redis::Value::BulkString(dump)) = &replies[10] else { panic!("{}: no dump", case()) };
+        client.int("DEL hostile copy");
+        client.ok(args!["RESTORE", "hostile", 0, dump]); // what it was turned into is sound
+        client.int("DEL hostile");
+    }
+    println!("{taken} were taken, {refused} refused");
+    assert!(taken > 0 && refused > taken, "{taken} were taken, {refused} refused");
+    assert_eq!(server.digest(), before);
+}
+
+#[test]
+fn a_dump_that_is_cut_short_is_refused() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let dumps = dumps(&mut client);
+    client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+    let before = server.digest();
+    for dump in dumps {
+        let (value, footer) = dump.split_at(dump.len() - FOOTER);
+        let step = value.len() / scale(100, 1000) + 1;
+        for len in (1..value.len()).step_by(step) {
+            let error = client.error(args!["RESTORE", "hostile", 0, [&value[..len], footer].concat()]);
+            assert_eq!(error, "ERR Bad data format", "the first {len} bytes of {}", dump.escape_ascii());
+        }
+    }
+    assert_eq!(server.digest(), before);
+}
+
+#[test]
+fn a_damaged_effect_is_refused_or_a_change_like_any_other() {
+    let pair = Pair::start();
+    let mut client = pair.primary.connect();
+    dumps(&mut client);
+    let effects = effects(&pair.primary);
+    let mut chance = StdRng::seed_from_u64(seed());
+    for _ in 0..scale(2_000, 100_000) {
+        let (command, key, payload) = &effects[chance.random_range(0..effects.len())];
+        let mut payload = payload.clone();
+        for _ in 0..chance.random_range(1..4) {
+            let place = chance.random_range(0..payload.len());
+            payload[place] = chance.random();
+        }
+        let key: &[u8] = if chance.random_ratio(1, 10) { b"new" } else { key };
+        match client.call(args![command.as_slice(), key, payload]) {
+            Err(error) if error.starts_with("DISCONNECTED") => panic!("{error}"),
+            Ok(_) if key == b"new" => drop(client.int("DEL new")),
+            _ => {}
+        }
+    }
+    pair.assert_same_keyspace();
+}
+
+/// What a few changes replicate: command, key, payload.
+fn effects(server: &Server) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let mut stream = ReplicationStream::attach(server);
+    let mut client = server.connect();
+    for command in [
+        "SCOUNTER.CREATE created INITIAL 5 LBOUND 0 UBOUND 10 LOG MAXLEN 10",
+        "SCOUNTER.INCR logged 5 NOTE why",
+        "SCOUNTER.INCR bounded",
+        "SCOUNTER.INCR in-passing",
+        "IDBLOCK.CREATE other-ids FENCE OFF",
+        "IDBLOCK.RESERVE ids 5 NOTE why",
+        "IDBLOCK.NEXT quiet",
+    ] {
+        client.value(command);
+    }
+    let effect = |mut command: Vec<Vec<u8>>| (command.remove(0), command.remove(0), command.remove(0));
+    stream.next_commands().into_iter().map(effect).collect()
+}
