@@ -222,7 +222,7 @@ pub fn who(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let id = integer("id", required(args, 2)?)?;
     let slot = read::<IdBlock>(context, args.key(1)?)?;
     let allocator = slot.require()?;
-    Ok(allocator.who(id).map_or(Reply::Nil, |found| entry(allocator, &found).reply()))
+    Ok(allocator.who(id).map_or(Reply::Nil, |found| entry(Some(allocator), &found).reply()))
 }
 
 /// IDBLOCK.INFO key [field]
@@ -240,13 +240,14 @@ pub fn info(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 pub fn log(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let range = range(args)?;
     let slot = read::<IdBlock>(context, args.key(1)?)?;
-    let log = slot.value().and_then(|block| block.log().map(|log| (block, log)));
-    Ok(log.map_or(Reply::Array(Vec::new()), |(block, log)| range.entries(log, |found| entry(block, found))))
+    let allocator = slot.value();
+    let show = |found: &Entry<'_, BlockChange>| entry(allocator, found);
+    Ok(range.send(context, allocator.and_then(IdBlock::log), show))
 }
 
-fn entry(block: &IdBlock, entry: &Entry<'_, BlockChange>) -> LogEntry {
+fn entry(block: Option<&IdBlock>, entry: &Entry<'_, BlockChange>) -> LogEntry {
     let mut fields = LogEntry::new(entry.id, entry.change.name());
-    if let Some((first, last)) = block.ids(&entry.change) {
+    if let Some((first, last)) = block.and_then(|block| block.ids(&entry.change)) {
         fields.number("first", first);
         fields.number("last", last);
     }

@@ -2,7 +2,7 @@
 //! the shape of an entry, which is that of a stream entry.
 
 use super::args::{Options, once, required, within};
-use crate::host::{Args, Reply};
+use crate::host::{Args, Context, Reply};
 use std::fmt::Display;
 use tallybook_domain::audit::{Change, Entry, EntryId, Log};
 use tallybook_domain::error::Error;
@@ -33,14 +33,19 @@ pub fn range(args: &Args<'_>) -> Result<Range, Error> {
 }
 
 impl Range {
-    /// The entries of a log that lie inside.
-    pub fn entries<C: Change>(&self, log: &Log<C>, show: impl Fn(&Entry<'_, C>) -> LogEntry) -> Reply {
-        let entries = log.range(self.start, self.end);
+    /// Sends the entries of a log that lie inside; of no log, none.
+    pub fn send<C: Change>(
+        &self,
+        context: &Context,
+        log: Option<&Log<C>>,
+        show: impl Fn(&Entry<'_, C>) -> LogEntry,
+    ) -> Reply {
+        let entries = log.into_iter().flat_map(|log| log.range(self.start, self.end));
         let show = |entry| show(&entry).reply();
-        Reply::Array(match self.reverse {
-            false => entries.take(self.count).map(show).collect(),
-            true => entries.rev().take(self.count).map(show).collect(),
-        })
+        match self.reverse {
+            false => context.send_array(entries.take(self.count).map(show)),
+            true => context.send_array(entries.rev().take(self.count).map(show)),
+        }
     }
 }
 

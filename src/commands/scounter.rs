@@ -341,8 +341,7 @@ pub fn holds(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 pub fn log(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let range = range(args)?;
     let slot = read::<Counter>(context, args.key(1)?)?;
-    let log = slot.value().and_then(Counter::log);
-    Ok(log.map_or(Reply::Array(Vec::new()), |log| range.entries(log, entry)))
+    Ok(range.send(context, slot.value().and_then(Counter::log), entry))
 }
 
 fn entry(entry: &Entry<'_, CounterChange>) -> LogEntry {

@@ -78,6 +78,7 @@ pub fn missing() -> Option<&'static str> {
         RedisModule_RegisterStringConfig,
         RedisModule_Replicate,
         RedisModule_ReplicateVerbatim,
+        RedisModule_ReplySetArrayLength,
         RedisModule_ReplyWithArray,
         RedisModule_ReplyWithError,
         RedisModule_ReplyWithLongLong,

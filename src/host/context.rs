@@ -6,6 +6,9 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 use tallybook_domain::error::Error;
 
+/// `REDISMODULE_POSTPONED_LEN`
+const POSTPONED_LEN: c_long = -1;
+
 /// The context of one command.
 pub struct Context {
     pub(super) raw: *mut RedisModuleCtx,
@@ -75,6 +78,8 @@ pub enum Reply {
     Array(Vec<Reply>),
     /// Names and values: a map on RESP3, a flat array on RESP2.
     Map(Vec<(&'static str, Reply)>),
+    /// It was sent already, by `Context::send_array`.
+    Sent,
 }
 
 impl Reply {
@@ -157,6 +162,15 @@ impl Context {
         }
     }
 
+    /// Sends an array of which the length is not known yet, item by item, so that a long one never
+    /// stands in memory twice. The handler must not refuse after this.
+    pub fn send_array(&self, items: impl Iterator<Item = Reply>) -> Reply {
+        api!(RedisModule_ReplyWithArray(self.raw, POSTPONED_LEN));
+        let len = items.map(|item| self.reply(&item)).count();
+        api!(RedisModule_ReplySetArrayLength(self.raw, c_long::try_from(len).unwrap_or(c_long::MAX)));
+        Reply::Sent
+    }
+
     fn reply(&self, reply: &Reply) {
         match reply {
             Reply::Int(value) => api!(RedisModule_ReplyWithLongLong(self.raw, *value)),
@@ -168,6 +182,7 @@ impl Context {
                 api!(RedisModule_ReplyWithStringBuffer(self.raw, bytes.as_ptr().cast(), bytes.len()))
             }
             Reply::Nil => api!(RedisModule_ReplyWithNull(self.raw)),
+            Reply::Sent => 0,
             Reply::Array(items) => {
                 let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
                 let status = api!(RedisModule_ReplyWithArray(self.raw, len));
