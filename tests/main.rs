@@ -1,5 +1,7 @@
 //! Tests against a real server: TALLYBOOK_SERVER names it, `make test` runs them on each.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // what goes wrong here is the verdict of a test
+
 mod commands;
 mod harness;
 mod hostile;

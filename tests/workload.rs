@@ -12,19 +12,48 @@ const COMMANDS: &[(u32, &str)] = &[
     (60, "SCOUNTER.INCR {counter} {delta}"),
     (30, "SCOUNTER.DECR {counter} {delta}"),
     (60, "SCOUNTER.INCR {counter} {delta} NOTE {note}"),
+    (60, "SCOUNTER.INCR {counter} {delta} IDMP producer {token}"),
+    (20, "SCOUNTER.DECR {counter} 5 IDMP producer {token} NOTE {note}"),
+    (20, "SCOUNTER.INCREX {counter} BYINT {delta} LBOUND -100 UBOUND 400 SATURATE NOTE {note}"),
+    (20, "SCOUNTER.INCREX {counter} BYINT {delta} UBOUND 400 PX 10000000 ENX IDMP producer {token}"),
+    (10, "SCOUNTER.INCREX {counter} PX {soon}"),
+    (10, "SCOUNTER.INCREX {counter} XX PERSIST"),
+    (20, "SCOUNTER.MINCR {counter} {delta} {counter} {delta} {counter} {delta}"),
+    (20, "SCOUNTER.SET {counter} {delta} GET NOTE {note}"),
+    (10, "SCOUNTER.SET {counter} {delta} NX"),
     (10, "SCOUNTER.CREATE {counter} NX"),
     (15, "SCOUNTER.CREATE {counter} NX INITIAL 5 LBOUND -50 UBOUND 500"),
     (15, "SCOUNTER.CREATE {counter} NX LOG MAXLEN {count}"),
     (15, "SCOUNTER.CREATE {counter} NX UBOUND 5000 LOG MAXAGE {count} LOG MAXBYTES 5000"),
+    (15, "SCOUNTER.CREATE {counter} NX LBOUND -5000 UBOUND 5000 IDMP-MAXSIZE 5 IDMP-DURATION 1"),
     (10, "SCOUNTER.CREATE {counter}"),
+    (10, "SCOUNTER.ALTER {counter} LBOUND -5000 UBOUND 5000 LOG MAXLEN {count}"),
+    (5, "SCOUNTER.ALTER {counter} LBOUND NONE LOG OFF IDMP-MAXSIZE {count}"),
+    (20, "SCOUNTER.HOLD {counter} {delta} PX {soon}"),
+    (60, "SCOUNTER.HOLD {counter} {delta} PX 10000000 NOTE {note}"),
+    (20, "SCOUNTER.HOLD {counter} {delta} EX 1000 IDMP producer {token}"),
+    (30, "SCOUNTER.COMMIT {holder} {hold}"),
+    (20, "SCOUNTER.COMMIT {holder} {hold} 1 NOTE {note}"),
+    (20, "SCOUNTER.RELEASE {holder} {hold}"),
     (10, "SCOUNTER.GET {counter}"),
+    (10, "SCOUNTER.MGET {key} {key}"),
+    (10, "SCOUNTER.INFO {counter}"),
+    (10, "SCOUNTER.HOLDS {counter}"),
     (10, "SCOUNTER.LOG {counter} + - COUNT 5 REV"),
     (30, "IDBLOCK.CREATE {allocator} NX FENCE OFF"),
     (15, "IDBLOCK.CREATE {allocator} NX START {delta} INCREMENT {count} MAX 100000 FENCE OFF LOG MAXLEN {count}"),
     (10, "IDBLOCK.CREATE {allocator} NX FENCE OFF LOG OFF"),
+    (10, "IDBLOCK.CREATE {allocator} NX CLOCK 12 FENCE OFF"),
+    (10, "IDBLOCK.CREATE {allocator} NX CODES 4 FENCE OFF IDMP-MAXSIZE 5 IDMP-DURATION 1"),
     (60, "IDBLOCK.RESERVE {allocator} {count}"),
     (60, "IDBLOCK.RESERVE {allocator} {count} ATLEAST 1 NOTE {note}"),
+    (30, "IDBLOCK.RESERVE {allocator} 50 IDMP producer {token}"),
     (60, "IDBLOCK.NEXT {allocator}"),
+    (20, "IDBLOCK.NEXT {allocator} IDMP producer {token}"),
+    (20, "IDBLOCK.CODES {allocator} 5"),
+    (10, "IDBLOCK.ADVANCE {allocator} {count}"),
+    (10, "IDBLOCK.WHO {allocator} {count}"),
+    (10, "IDBLOCK.INFO {allocator}"),
     (10, "IDBLOCK.LOG {allocator} - + COUNT 5"),
     (15, "COPY {key} {key}"),
     (15, "COPY {key} {key} REPLACE"),
@@ -53,6 +82,7 @@ const ALWAYS_REFUSED: [&str; 3] = ["nonsense", "LBOUND 5 UBOUND 4", "NOTE"];
 
 const COUNTERS: u32 = 30;
 const ALLOCATORS: u32 = 15;
+const TOKENS: u32 = 200;
 /// Commands between two looks at the server.
 const BATCH: usize = 500;
 const SOON_MS: u32 = 30;
@@ -60,6 +90,10 @@ const SOON_MS: u32 = 30;
 struct Generator {
     chance: StdRng,
     dumps: Vec<Vec<u8>>,
+    /// Counters and the ids of their holds.
+    holds: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The one of `{holder} {hold}`.
+    hold: usize,
 }
 
 impl Generator {
@@ -83,6 +117,14 @@ impl Generator {
             "{key}" => return self.word("{allocator}"),
             "{counter}" => format!("counter-{}", chance.random_range(0..COUNTERS)),
             "{allocator}" => format!("allocator-{}", chance.random_range(0..ALLOCATORS)),
+            "{holder}" if self.holds.is_empty() => return self.word("{counter}"),
+            "{holder}" => {
+                self.hold = chance.random_range(0..self.holds.len());
+                return self.holds[self.hold].0.clone();
+            }
+            "{hold}" if self.holds.is_empty() => "1".to_owned(),
+            "{hold}" => return self.holds[self.hold].1.clone(),
+            "{token}" => format!("token-{}", chance.random_range(0..TOKENS)),
             "{delta}" => chance.random_range(-100..100).to_string(),
             "{count}" => chance.random_range(1..300).to_string(),
             "{soon}" => chance.random_range(1..SOON_MS).to_string(),
@@ -122,8 +164,14 @@ impl Generator {
         batch
     }
 
-    /// Values to be restored from now on, beside some older ones.
+    /// Values to be restored from now on, beside some older ones; holds to be resolved.
     fn look_at(&mut self, client: &mut Client) {
+        self.holds.clear();
+        for _ in 0..10 {
+            let counter = self.word("{counter}");
+            let holds = client.call(args!["SCOUNTER.HOLDS", &counter]).map(|holds| numbers(&holds));
+            self.holds.extend(holds.unwrap_or_default().into_iter().take(20).map(|hold| (counter.clone(), hold)));
+        }
         self.dumps.truncate(20);
         for _ in 0..20 {
             let dump = client.value(args!["DUMP", self.word("{key}")]);
@@ -132,6 +180,16 @@ impl Generator {
             }
         }
     }
+}
+
+/// The first of each entry.
+fn numbers(holds: &redis::Value) -> Vec<Vec<u8>> {
+    let redis::Value::Array(entries) = holds else { return Vec::new() };
+    let first = |entry: &redis::Value| match entry {
+        redis::Value::Array(parts) => parts.first().map(|id| show(id).into_bytes()),
+        _ => None,
+    };
+    entries.iter().filter_map(first).collect()
 }
 
 /// Executes its arguments: the number of words of a command, its words, the next number.
@@ -158,7 +216,8 @@ fn primary_replica_rdb_and_aof_agree_after_anything() {
     let persistent = || Server::builder().config("appendonly", "yes").config("appendfsync", "no");
     let on_primary = persistent().config("tallybook.log-default", "\"MAXLEN 50\"");
     let pair = Pair::start_with(on_primary, persistent());
-    let mut generator = Generator { chance: StdRng::seed_from_u64(seed()), dumps: Vec::new() };
+    let mut generator =
+        Generator { chance: StdRng::seed_from_u64(seed()), dumps: Vec::new(), holds: Vec::new(), hold: 0 };
     let mut client = pair.primary.connect();
     client.ok("CLIENT SETNAME workload");
     let mut accepted = vec![0u32; COMMANDS.len()];

@@ -71,7 +71,7 @@ impl<T: ValueType> Slot<'_, T> {
 
     /// When the key expires, in Unix milliseconds.
     pub fn expires_ms(&self) -> Option<u64> {
-        let expiry = if self.key.is_null() { NO_EXPIRE } else { api!(RedisModule_GetAbsExpire(self.key)) };
+        let expiry = if self.value.is_none() { NO_EXPIRE } else { api!(RedisModule_GetAbsExpire(self.key)) };
         u64::try_from(expiry).ok()
     }
 

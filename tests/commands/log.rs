@@ -202,7 +202,7 @@ fn a_long_range_is_that_of_xrange() {
 }
 
 fn end_at(ms: u64) -> String {
-    let open = if ms % 2 == 0 { "(" } else { "" };
+    let open = if ms.is_multiple_of(2) { "(" } else { "" };
     format!("{open}{ms}-{}", ms % 7)
 }
 

@@ -10,7 +10,9 @@ daemonize no
 bind 127.0.0.1
 save \"\"
 enable-debug-command yes
+repl-diskless-sync no
 repl-diskless-sync-delay 0
+repl-diskless-load on-empty-db
 ";
 
 /// A server's configuration, module and place. `Server::builder()` makes one, `start` runs it.

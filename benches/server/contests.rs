@@ -1,0 +1,123 @@
+//! Which of our commands is measured against what, and the ratio it is to reach.
+
+/// One side of a pair.
+pub struct Side {
+    /// What the table calls it.
+    pub label: &'static str,
+    /// The command, or the keys and arguments of the script.
+    pub command: String,
+    /// A script, and how many of its arguments are keys.
+    pub script: Option<(&'static str, usize)>,
+    /// How much one request does of what is counted.
+    pub units: f64,
+}
+
+/// A pair.
+pub struct Contest {
+    pub name: &'static str,
+    /// What both sides find.
+    pub setup: Vec<String>,
+    pub ours: Side,
+    pub rival: Side,
+    pub pipeline: u64,
+    /// Bare, with AOF, with AOF and replica.
+    pub goals: [f64; 3],
+}
+
+/// Every key has 16 bytes, as many as the token.
+const COUNTER: &str = "tally-counter:01";
+const BLOCK: &str = "tally-idblock:01";
+const NATIVE: &str = "plain-counter:01";
+const STREAM: &str = "plain-counter:log";
+const TOKEN: &str = "tokn__rand_int__";
+
+const PIPELINE: u64 = 64;
+
+/// What users write today for a counter with a log.
+const LOGGED: &str = "local value = redis.call('INCRBY', KEYS[1], ARGV[1]) \
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000, '*', 'delta', ARGV[1], 'value', value) \
+    return value";
+
+/// The same for one that can be retried.
+const RETRIED: &str = "if not redis.call('SET', KEYS[3], '', 'NX', 'EX', 300) then return redis.call('GET', KEYS[1]) end \
+    local value = redis.call('INCRBY', KEYS[1], ARGV[1]) \
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000, '*', 'delta', ARGV[1], 'value', value) \
+    return value";
+
+fn side(label: &'static str, command: impl Into<String>, units: f64) -> Side {
+    Side { label, command: command.into(), script: None, units }
+}
+
+fn script(label: &'static str, body: &'static str, arguments: String, keys: usize) -> Side {
+    Side { label, command: arguments, script: Some((body, keys)), units: 1.0 }
+}
+
+fn incrby() -> Side {
+    side("INCRBY", format!("INCRBY {NATIVE} 1"), 1.0)
+}
+
+fn incr(label: &'static str) -> Side {
+    side(label, format!("SCOUNTER.INCR {COUNTER} 1"), 1.0)
+}
+
+fn next() -> Side {
+    side("NEXT", format!("IDBLOCK.NEXT {BLOCK}"), 1.0)
+}
+
+fn mincr(counters: usize) -> Side {
+    let pairs: String = (0..counters).map(|number| format!(" tally-counter:{number:02} 1")).collect();
+    side("MINCR of 64, increments", format!("SCOUNTER.MINCR{pairs}"), counters as f64)
+}
+
+/// All pairs.
+pub fn contests() -> Vec<Contest> {
+    let pair = |name, setup: &[String], ours, rival, goal| Contest {
+        name,
+        setup: [&[format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1")], setup].concat(),
+        ours,
+        rival,
+        pipeline: PIPELINE,
+        goals: [goal; 3],
+    };
+    let logged = [format!("SCOUNTER.ALTER {COUNTER} LOG MAXLEN 1000")];
+    let block = [format!("IDBLOCK.CREATE {BLOCK} FENCE OFF")];
+    let codes = [format!("IDBLOCK.CREATE {BLOCK} FENCE OFF CODES 8")];
+    let keys = format!("{NATIVE} {STREAM}");
+    let once = format!("SCOUNTER.INCR {COUNTER} 1 IDMP worker-1 {TOKEN}");
+    let reserve = format!("IDBLOCK.RESERVE {BLOCK} 1000");
+    let hundred = format!("IDBLOCK.CODES {BLOCK} 100");
+    vec![
+        pair("incr", &[], incr("INCR"), incrby(), 0.92),
+        pair(
+            "get",
+            &[],
+            side("GET", format!("SCOUNTER.GET {COUNTER}"), 1.0),
+            side("GET of an integer", format!("GET {NATIVE}"), 1.0),
+            0.92,
+        ),
+        pair("log", &logged, incr("INCR, LOG MAXLEN 1000"), incrby(), 0.65),
+        pair(
+            "log-script",
+            &logged,
+            incr("INCR, LOG MAXLEN 1000"),
+            script("script: INCRBY, XADD", LOGGED, format!("{keys} 1"), 2),
+            4.0,
+        ),
+        pair(
+            "token",
+            &[],
+            side("INCR, IDMP", once, 1.0),
+            script("script: SET NX, INCRBY, XADD", RETRIED, format!("{keys} {TOKEN} 1"), 3),
+            5.0,
+        ),
+        pair("mincr", &[], mincr(64), incrby(), 3.0),
+        Contest { goals: [1.0, 1.2, 1.2], ..pair("next", &block, next(), incrby(), 1.0) },
+        pair("reserve", &block, side("RESERVE 1000, default log", reserve, 1.0), incrby(), 0.60),
+        pair("codes", &codes, side("CODES 100, codes", hundred, 100.0), incrby(), 5.0),
+        Contest { pipeline: 1, ..pair("incr-alone", &[], incr("INCR, no pipeline"), incrby(), 0.98) },
+        Contest {
+            pipeline: 1,
+            ..pair("next-alone", &block, Side { label: "NEXT, no pipeline", ..next() }, incrby(), 0.98)
+        },
+    ]
+}
