@@ -29,11 +29,6 @@ impl<'a> Options<'a> {
         Some(word)
     }
 
-    /// The index of the argument that comes next.
-    pub fn position(&self) -> usize {
-        self.next
-    }
-
     /// The value of the option just read.
     pub fn value(&mut self) -> Result<&'a [u8], Error> {
         self.word().ok_or(Error::Syntax)

@@ -19,13 +19,26 @@ use tallybook_domain::retry::Envelope;
 /// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]]
 /// [CODES length [ALPHABET text] [SECRET text]] [FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
 pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
-    let (request, secret_at) = parse_create(args)?;
-    secret_at.into_iter().for_each(|index| context.redact(index));
+    let outcome = create_unredacted(context, args);
+    redact_secret(context, args);
+    outcome
+}
+
+fn create_unredacted(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    let request = parse_create(args)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let decision = IdBlock::decide_create(slot.value(), &request, &environment)?;
     let created = conclude(context, slot, decision)?;
     Ok(if created { Reply::OK } else { Reply::Nil })
+}
+
+/// Keeps what follows the word SECRET out of SLOWLOG and MONITOR, also where the command is refused. It
+/// comes last: on Valkey the arguments themselves are gone then.
+fn redact_secret(context: &Context, args: &Args<'_>) {
+    let is_secret = |&index: &usize| args.get(index - 1).is_some_and(|word| is(word, b"SECRET"));
+    let secrets: Vec<usize> = (3..args.len()).filter(is_secret).collect();
+    secrets.into_iter().for_each(|index| context.redact(index));
 }
 
 /// The options of CREATE as they come, before it is known which of them go together.
@@ -43,10 +56,9 @@ struct Given<'a> {
     fence: Option<()>,
 }
 
-/// The request, and where the secret stands.
-fn parse_create<'a>(args: &Args<'a>) -> Result<(Create<'a>, Option<usize>), Error> {
+fn parse_create<'a>(args: &Args<'a>) -> Result<Create<'a>, Error> {
     required(args, 1)?;
-    let (mut given, mut key_options, mut secret_at) = (Given::default(), KeyOptions::default(), None);
+    let (mut given, mut key_options) = (Given::default(), KeyOptions::default());
     let mut options = Options::new(args, 2);
     while let Some(word) = options.word() {
         match word.to_ascii_uppercase().as_slice() {
@@ -58,28 +70,22 @@ fn parse_create<'a>(args: &Args<'a>) -> Result<(Create<'a>, Option<usize>), Erro
             b"EPOCH" => once(&mut given.epoch_ms, options.integer("EPOCH")?)?,
             b"CODES" => once(&mut given.codes_length, options.positive("CODES")?)?,
             b"ALPHABET" => once(&mut given.alphabet, options.value()?)?,
-            b"SECRET" => {
-                secret_at = Some(options.position());
-                once(&mut given.secret, options.value()?)?;
-            }
+            b"SECRET" => once(&mut given.secret, options.value()?)?,
             b"FENCE" if is(options.value()?, b"OFF") => once(&mut given.fence, ())?,
             b"FENCE" => return Err(Error::FenceUnknown),
             _ if options.key_option(word, &mut key_options)? => {}
             _ => return Err(Error::Syntax),
         }
     }
-    Ok((
-        Create {
-            nx: given.nx.is_some(),
-            start: given.start.unwrap_or(START_DEFAULT),
-            increment: given.increment.unwrap_or(INCREMENT_DEFAULT).unsigned_abs(),
-            max: given.max.unwrap_or(MAX_DEFAULT),
-            clock: clock(&given)?,
-            codes: codes(&given)?,
-            options: key_options,
-        },
-        secret_at,
-    ))
+    Ok(Create {
+        nx: given.nx.is_some(),
+        start: given.start.unwrap_or(START_DEFAULT),
+        increment: given.increment.unwrap_or(INCREMENT_DEFAULT).unsigned_abs(),
+        max: given.max.unwrap_or(MAX_DEFAULT),
+        clock: clock(&given)?,
+        codes: codes(&given)?,
+        options: key_options,
+    })
 }
 
 fn clock(given: &Given<'_>) -> Result<Option<Clock>, Error> {
