@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup build run test torture lint bench check clean
 
-export PORT SERVERS FILTER
+export PORT SERVERS FILTER BENCH BENCH_QUICK
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +30,10 @@ lint: ## Check formatting and lints, warnings denied
 	@scripts/setup run
 	@scripts/lint
 
-bench: ## Measure what is promised about speed
+bench: ## Measure what is promised about speed (BENCH=name for one, BENCH_QUICK=1)
 	@scripts/setup run
-	@cargo bench --locked
+	@cargo build --release --locked --lib
+	@cargo bench --quiet --locked --bench server
 
 check: lint test ## What CI runs
 

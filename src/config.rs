@@ -19,12 +19,15 @@ pub fn log_default() -> Option<Retention> {
 
 fn set_log_default(text: &str) -> Result<(), String> {
     let retention = parse_log_default(text)
-        .ok_or("must be empty, or MAXLEN n, MAXAGE ms, MAXBYTES n, or several of these, each from 1")?;
+        .ok_or("must be empty or OFF, or MAXLEN n, MAXAGE ms, MAXBYTES n, or several of these, each from 1")?;
     *LOG_DEFAULT_NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = retention;
     Ok(())
 }
 
 fn parse_log_default(text: &str) -> Option<Option<Retention>> {
+    if text.eq_ignore_ascii_case("OFF") {
+        return Some(None);
+    }
     let mut words = text.split_ascii_whitespace().map(str::as_bytes);
     let mut retention = None;
     while let Some(word) = words.next() {

@@ -2,7 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // what goes wrong here is the verdict of a test
 
+mod audit;
+mod blocks;
 mod commands;
+mod counters;
+mod documents;
 mod harness;
 mod hostile;
 mod load;
@@ -10,4 +14,5 @@ mod payload;
 mod persistence;
 mod replication;
 mod selftest;
+mod tidy;
 mod workload;

@@ -25,6 +25,8 @@ pub struct Row {
 enum Class {
     /// Changes a key in constant time, and may need memory for it.
     Write,
+    /// Changes as much as it is asked to.
+    WriteMany,
     /// Changes a key in constant time and frees rather than fills: works when memory is full.
     Relief,
     /// Reads in constant time.
@@ -39,6 +41,7 @@ impl Class {
     fn flags(&self) -> (&'static str, &'static str) {
         match self {
             Class::Write => ("write deny-oom fast", "write fast"),
+            Class::WriteMany => ("write deny-oom", "write"),
             Class::Relief => ("write fast", "write fast"),
             Class::Read => ("readonly fast", "read fast"),
             Class::Scan => ("readonly", "read"),
@@ -52,7 +55,12 @@ impl Row {
     pub fn command(&self, category: bool) -> Command {
         let (arguments, arity) = parse(self.syntax);
         let (flags, categories) = self.class.flags();
-        let categories = if category { format!("{categories} tallybook") } else { categories.to_owned() };
+        // Whoever may count and draw ids is not meant to write other nodes' decisions.
+        let categories = if category && !matches!(self.class, Class::Effect) {
+            format!("{categories} tallybook")
+        } else {
+            categories.to_owned()
+        };
         let Row { name, summary, complexity, keys, .. } = *self;
         Command { name, summary, complexity, since: "0.1.0", flags, categories, keys, arity, arguments }
     }
@@ -111,7 +119,7 @@ pub const SCOUNTER_MINCR: Row = Row {
     syntax: "key delta [key delta ..]",
     summary: "Adds to several counters at once, or to none of them.",
     complexity: "O(N) with N the number of keys",
-    class: Class::Write,
+    class: Class::WriteMany,
     keys: Keys { access: Access::Update, ..PAIRS },
 };
 
@@ -177,7 +185,7 @@ pub const SCOUNTER_COMMIT: Row = Row {
 /// SCOUNTER.RELEASE
 pub const SCOUNTER_RELEASE: Row = Row {
     name: "scounter.release",
-    syntax: "key hold-id [NOTE text]",
+    syntax: "key hold-id",
     summary: "Gives a hold back.",
     keys: key(Access::Apply),
     ..SCOUNTER_COMMIT
@@ -254,6 +262,7 @@ pub const IDBLOCK_CODES: Row = Row {
     name: "idblock.codes",
     summary: "Hands out ids as short codes that cannot be enumerated.",
     complexity: "O(N) with N the number of codes",
+    class: Class::WriteMany,
     ..IDBLOCK_RESERVE
 };
 
@@ -263,7 +272,7 @@ pub const IDBLOCK_ENCODE: Row = Row {
     syntax: "key id [id ..]",
     summary: "Returns the codes of ids.",
     complexity: "O(N) with N the number of ids",
-    class: Class::Read,
+    class: Class::Scan,
     keys: key(Access::Read),
 };
 
@@ -281,6 +290,7 @@ pub const IDBLOCK_WHEN: Row = Row {
     syntax: "key id",
     summary: "Returns when a time-sortable id was handed out.",
     complexity: "O(1)",
+    class: Class::Read,
     ..IDBLOCK_ENCODE
 };
 
@@ -290,6 +300,7 @@ pub const IDBLOCK_WHO: Row = Row {
     syntax: "key id",
     summary: "Returns the logged reservation that holds an id.",
     complexity: "O(log(N)) with N the entries of the log",
+    class: Class::Read,
     ..IDBLOCK_ENCODE
 };
 

@@ -68,7 +68,7 @@ fn parse_create<'a>(args: &Args<'a>) -> Result<Create<'a>, Error> {
             b"MAX" => once(&mut given.max, options.integer("MAX")?)?,
             b"CLOCK" => once(&mut given.clock_bits, options.integer("CLOCK")?)?,
             b"EPOCH" => once(&mut given.epoch_ms, options.integer("EPOCH")?)?,
-            b"CODES" => once(&mut given.codes_length, options.positive("CODES")?)?,
+            b"CODES" => once(&mut given.codes_length, within("CODES", options.integer("CODES")?, 0, i64::MAX)?)?,
             b"ALPHABET" => once(&mut given.alphabet, options.value()?)?,
             b"SECRET" => once(&mut given.secret, options.value()?)?,
             b"FENCE" if is(options.value()?, b"OFF") => once(&mut given.fence, ())?,

@@ -290,13 +290,19 @@ fn parse_commit<'a>(args: &Args<'a>) -> Result<Commit<'a>, Error> {
         amount = Some(integer("amount", word)?);
         options.word();
     }
-    Ok(Commit { id, amount, note: only_note(options)? })
+    let mut envelope = Envelope::default();
+    while let Some(word) = options.word() {
+        if !is(word, b"NOTE") || !options.envelope(word, &mut envelope)? {
+            return Err(Error::Syntax);
+        }
+    }
+    Ok(Commit { id, amount, note: envelope.note })
 }
 
-/// SCOUNTER.RELEASE key id [NOTE text]
+/// SCOUNTER.RELEASE key id
 pub fn release(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
-    let id = hold_id(required(args, 2)?)?;
-    let request = Release { id, note: only_note(Options::new(args, 3))? };
+    exactly(args, 2)?;
+    let request = Release { id: hold_id(required(args, 2)?)? };
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let decision = slot.require()?.decide_release(&request, &environment)?;
@@ -305,16 +311,6 @@ pub fn release(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 
 fn hold_id(word: &[u8]) -> Result<u64, Error> {
     Ok(within("hold id", integer("hold id", word)?, 0, i64::MAX)?.unsigned_abs())
-}
-
-fn only_note<'a>(mut options: Options<'a>) -> Result<&'a [u8], Error> {
-    let mut envelope = Envelope::default();
-    while let Some(word) = options.word() {
-        if !is(word, b"NOTE") || !options.envelope(word, &mut envelope)? {
-            return Err(Error::Syntax);
-        }
-    }
-    Ok(envelope.note)
 }
 
 /// SCOUNTER.HOLDS key [COUNT n]

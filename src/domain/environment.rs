@@ -18,9 +18,13 @@ pub struct Caller<'a> {
 pub trait Environment {
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
+    /// Whether this server follows another one.
+    fn is_replica(&self) -> bool;
     /// The time by which deadlines are judged. That is the primary's business: on a replica nothing
     /// is past its deadline until an effect says so, and this is 0.
-    fn deadline_ms(&self) -> u64;
+    fn deadline_ms(&self) -> u64 {
+        if self.is_replica() { 0 } else { self.now_ms() }
+    }
     /// Who sent the command.
     fn caller(&self) -> Caller<'_>;
     /// 128 bits from the operating system's generator.

@@ -88,6 +88,8 @@ pub enum Error {
     NoCodes,
     /// The time of an id of an allocator that has no clock.
     NoClock,
+    /// A clock that starts in the future.
+    EpochAhead,
     /// Options that do not go together.
     Excludes(&'static str, &'static str),
     /// Codes that cannot be.
@@ -185,6 +187,7 @@ impl fmt::Display for Error {
             StepTooWide(got) => write!(f, "OVERFLOW applied increment must fit 64 bits, got {got}"),
             NoCodes => f.write_str("ERR allocator must have been created with CODES"),
             NoClock => f.write_str("ERR allocator must have been created with CLOCK"),
+            EpochAhead => f.write_str("ERR EPOCH must not lie in the future"),
             Excludes(one, other) => write!(f, "ERR {one} must come without {other}"),
             Codes(error) => write!(f, "ERR {error}"),
             UnknownField => f.write_str("ERR field must be one of those that INFO lists"),
@@ -201,7 +204,9 @@ impl fmt::Display for Error {
             Internal => f.write_str("ERR internal error, see the server log"),
             BusyKey(Kind::Counter) => f.write_str("BUSYKEY key must not exist, got a counter"),
             BusyKey(Kind::IdBlock) => f.write_str("BUSYKEY key must not exist, got an allocator"),
-            NoKey(Kind::Counter) => f.write_str("NOKEY counter must exist"),
+            NoKey(Kind::Counter) => {
+                f.write_str("NOKEY counter must exist: SCOUNTER.CREATE it, or count with SCOUNTER.INCR")
+            }
             NoKey(Kind::IdBlock) => {
                 f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it, with START above every id already in use")
             }
@@ -211,7 +216,7 @@ impl fmt::Display for Error {
             }
             Overflow { got, held } => write!(f, "OVERFLOW value{} must fit 64 bits, got {got}", with_holds(held)),
             Exhausted { want, max, left } => {
-                write!(f, "EXHAUSTED sequence must have {want} ids left up to {max}, got {left}")
+                write!(f, "EXHAUSTED ids left up to {max} must be at least {want}, got {left}")
             }
             TokenMismatch => {
                 f.write_str("IDMPMISMATCH token must come with the command and arguments of its first use")

@@ -102,8 +102,8 @@ enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holds {
     by_id: BTreeMap<u64, State>,
-    /// Pending ones by deadline.
-    deadlines: BTreeSet<(u64, u64)>,
+    /// Pending ones by deadline, with their amounts.
+    deadlines: BTreeMap<(u64, u64), i64>,
     /// Resolved ones by when.
     resolved: BTreeSet<(u64, u64)>,
     sums: Sums,
@@ -114,15 +114,12 @@ impl Holds {
     pub fn pending(&self, now_ms: u64) -> impl Iterator<Item = Hold> {
         let from = now_ms.checked_add(1).map(|next| (next, 0));
         let due = from.into_iter().flat_map(|from| self.deadlines.range(from..));
-        due.filter_map(|&(_, id)| match self.by_id.get(&id) {
-            Some(&State::Pending { amount, deadline_ms }) => Some(Hold { id, amount, deadline_ms }),
-            _ => None,
-        })
+        due.map(|(&(deadline_ms, id), &amount)| Hold { id, amount, deadline_ms })
     }
 
     /// Whether some hold has passed its deadline and no effect has carried that yet.
     pub fn any_due(&self, now_ms: u64) -> bool {
-        self.deadlines.first().is_some_and(|&(deadline_ms, _)| deadline_ms <= now_ms)
+        self.deadlines.first_key_value().is_some_and(|(&(deadline_ms, _), _)| deadline_ms <= now_ms)
     }
 
     /// How many still count at `now_ms`.
@@ -155,24 +152,29 @@ impl Holds {
         }
     }
 
-    /// Whether one more hold fits, and an id can be its name.
-    pub fn has_room_for(&self, id: u64) -> bool {
-        self.deadlines.len() < HOLD_COUNT_MAX && self.can_name(id)
+    /// Whether there is room for one more hold beside those that still count at `now_ms`.
+    pub fn has_room(&self, now_ms: u64) -> bool {
+        self.deadlines.len() < HOLD_COUNT_MAX || self.len(now_ms) < HOLD_COUNT_MAX
     }
 
-    /// An id of 53 bits that nothing known goes by.
-    fn can_name(&self, id: u64) -> bool {
+    /// Whether such a hold can be made at `now_ms`.
+    pub fn admits(&self, hold: Hold, now_ms: u64) -> bool {
+        hold.amount != 0 && self.has_room(now_ms) && self.can_name(hold.id)
+    }
+
+    /// Whether an id is one of 53 bits that nothing known goes by.
+    pub fn can_name(&self, id: u64) -> bool {
         id != 0 && id >> HOLD_ID_BITS == 0 && !self.by_id.contains_key(&id)
     }
 
     /// Sets an amount aside.
     pub fn add(&mut self, hold: Hold) -> Result<(), Corrupt> {
         let Hold { id, amount, deadline_ms } = hold;
-        if amount == 0 || !self.has_room_for(id) {
+        if !self.admits(hold, 0) {
             return Err(Corrupt("no such hold can be"));
         }
         self.by_id.insert(id, State::Pending { amount, deadline_ms });
-        self.deadlines.insert((deadline_ms, id));
+        self.deadlines.insert((deadline_ms, id), amount);
         self.sums = self.sums.with(amount);
         Ok(())
     }
@@ -185,7 +187,7 @@ impl Holds {
         self.deadlines.remove(&(deadline_ms, id));
         self.sums = self.sums.without(amount);
         self.remember(id, resolution, at_ms);
-        self.forget(at_ms, memory_ms);
+        self.forget(at_ms, memory_ms, usize::MAX);
         Ok(())
     }
 
@@ -200,17 +202,18 @@ impl Holds {
     /// Ends all that are due at `through_ms`; returns them, soonest deadline first.
     pub fn expire(&mut self, through_ms: u64, memory_ms: u64) -> Vec<Hold> {
         let due: Vec<Hold> = self.due(through_ms).collect();
+        self.deadlines = self.deadlines.split_off(&(through_ms.saturating_add(1), 0));
         for &Hold { id, amount, deadline_ms } in &due {
-            self.deadlines.remove(&(deadline_ms, id));
             self.sums = self.sums.without(amount);
             self.remember(id, Resolution::Expired, deadline_ms);
         }
-        self.forget(through_ms, memory_ms);
+        self.forget(through_ms, memory_ms, usize::MAX);
         due
     }
 
     fn due(&self, now_ms: u64) -> impl Iterator<Item = Hold> {
-        self.deadlines.range(..=(now_ms, u64::MAX)).filter_map(|&(_, id)| self.get(id))
+        let due = self.deadlines.range(..=(now_ms, u64::MAX));
+        due.map(|(&(deadline_ms, id), &amount)| Hold { id, amount, deadline_ms })
     }
 
     fn remember(&mut self, id: u64, resolution: Resolution, at_ms: u64) {
@@ -218,8 +221,11 @@ impl Holds {
         self.resolved.insert((at_ms, id));
     }
 
-    fn forget(&mut self, now_ms: u64, memory_ms: u64) {
-        while let Some(&(at_ms, id)) = self.resolved.first() {
+    /// Forgets resolutions older than `memory_ms`, and the oldest ones beyond the limit, but no more
+    /// than `count` of them.
+    pub fn forget(&mut self, now_ms: u64, memory_ms: u64, count: usize) {
+        for _ in 0..count {
+            let Some(&(at_ms, id)) = self.resolved.first() else { break };
             let too_old = now_ms >= at_ms.saturating_add(memory_ms);
             if !too_old && self.resolved.len() <= HOLD_COUNT_MAX {
                 break;
@@ -253,16 +259,25 @@ impl Holds {
 
     /// Adds the holds of one section. After an error these holds are not to be used.
     pub fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {
-        let mut reader = Reader::new(section);
-        while !reader.is_empty() {
-            self.push(&mut reader)?;
+        if section.is_empty() || !self.by_id.len().is_multiple_of(SECTION_LEN_MAX) {
+            return Err(Corrupt("section of holds after one that is not full"));
         }
-        Ok(())
+        let mut reader = Reader::new(section);
+        for _ in 0..SECTION_LEN_MAX {
+            self.push(&mut reader)?;
+            if reader.is_empty() {
+                break;
+            }
+        }
+        reader.finish()
     }
 
     fn push(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
         let (id, kind, amount) = (reader.u64()?, reader.u8()?, reader.i64()?);
         let at_ms = reader.u64()?;
+        if self.by_id.last_key_value().is_some_and(|(&last, _)| last >= id) {
+            return Err(Corrupt("holds out of order"));
+        }
         let resolution = match kind {
             0 => return self.add(Hold { id, amount, deadline_ms: at_ms }),
             1 | 4 => Resolution::Committed { amount, value: reader.i64()?, whole: kind == 1 },

@@ -128,15 +128,20 @@ impl<C: Change> Ledger<C> {
         }
     }
 
-    /// Reads one of its sections.
+    /// Whether none of its sections has come yet.
+    pub fn is_new(&self) -> bool {
+        self.created_ms.is_none() && self.is_idle()
+    }
+
+    /// Reads one of its sections. They come in their order.
     pub fn push_section(&mut self, tag: Tag, mut body: Reader<'_>) -> Result<(), Corrupt> {
         match (tag, &mut self.tokens, &mut self.log) {
-            (Tag::Created, ..) if self.created_ms.is_none() => {
+            (Tag::Created, None, None) if self.created_ms.is_none() => {
                 self.created_ms = Some(body.u64()?);
                 return body.finish();
             }
-            (Tag::Tokens, tokens @ None, _) => *tokens = Some(Tokens::from_head(body.rest())?),
-            (Tag::TokenSegment, Some(tokens), _) => tokens.push_section(body.rest())?,
+            (Tag::Tokens, tokens @ None, None) => *tokens = Some(Tokens::from_head(body.rest())?),
+            (Tag::TokenSegment, Some(tokens), None) => tokens.push_section(body.rest())?,
             (Tag::Log, _, log @ None) => *log = Some(Log::from_head(body.rest())?),
             (Tag::LogChunk, _, Some(log)) => log.push_chunk(body.rest())?,
             _ => return Err(Corrupt("a section that such a key does not have, or has already")),

@@ -109,6 +109,13 @@ impl<'a> Reader<'a> {
         Ok((raw >> 1).cast_signed() ^ 0i64.wrapping_sub((raw & 1).cast_signed()))
     }
 
+    /// A Unix time in milliseconds, below 2^63: no clock gets there, and what counts on from a time
+    /// never runs out.
+    pub fn time_ms(&mut self) -> Result<u64, Corrupt> {
+        let ms = self.u64()?;
+        if i64::try_from(ms).is_ok() { Ok(ms) } else { Err(Corrupt("a time past 63 bits")) }
+    }
+
     /// A byte string of at most `len_max` bytes.
     pub fn bytes(&mut self, len_max: usize) -> Result<&'a [u8], Corrupt> {
         let len = usize::try_from(self.u64()?).map_err(|_| Corrupt("length past memory"))?;

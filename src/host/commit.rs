@@ -30,7 +30,7 @@ pub fn conclude<'a, T: ValueType, R>(
                 Form::Request => replicate_request(context),
                 Form::Effect => replicate::<T>(context, slot.name, &encoded(&effect)),
             }
-            announce::<T>(context, slot.name, &effect);
+            announce(context, slot, &effect);
             Ok(reply)
         }
     }
@@ -65,9 +65,9 @@ pub fn conclude_all<'a, T: ValueType>(
         Form::Request => replicate_request(context),
         Form::Effect => replicate_pairs::<T>(context, &pairs),
     }
+    let names: Vec<_> = slots.into_iter().map(|slot| slot.name).collect();
     for Step { slot, effect } in &steps {
-        let slot = slots.get(*slot).ok_or(Error::Internal)?;
-        announce::<T>(context, slot.name, effect);
+        announce_name::<T>(context, *names.get(*slot).ok_or(Error::Internal)?, effect);
     }
     Ok(())
 }
@@ -94,8 +94,8 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
         rehearse::<T>(context, &pairs)?;
     }
     for (key, payload) in pairs {
-        let mut slot = open::<T>(context, key)?;
-        execute_one(context, &mut slot, payload, author).map_err(refused)?;
+        let slot = open::<T>(context, key)?;
+        execute_one(context, slot, payload, author).map_err(refused)?;
     }
     Ok(Reply::OK)
 }
@@ -107,7 +107,7 @@ fn refused(corrupt: Corrupt) -> Error {
 
 fn execute_one<T: ValueType>(
     context: &Context,
-    slot: &mut Slot<'_, T>,
+    mut slot: Slot<'_, T>,
     payload: &[u8],
     author: Option<Caller<'_>>,
 ) -> Result<(), Corrupt> {
@@ -116,15 +116,22 @@ fn execute_one<T: ValueType>(
             if let (Some(author), Some(stamp)) = (author, effect.stamp_mut()) {
                 (stamp.user, stamp.client) = (author.user, author.client);
             }
-            apply(slot, &effect)?;
+            apply(&mut slot, &effect)?;
             replicate::<T>(context, slot.name, &encoded(&effect));
-            announce::<T>(context, slot.name, &effect);
+            announce(context, slot, &effect);
         }
         Payload::Restored { first, sections } => {
-            let value = restored(slot.value(), first, sections)?;
-            slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
+            match slot.value_mut() {
+                // What a primary or our own file sends in several parts is not worth a copy for each: if
+                // one of them is wrong, the whole stream is.
+                Some(value) if author.is_none() && !first => push(value, sections)?,
+                _ => {
+                    let value = restored(slot.value(), first, sections)?;
+                    slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
+                }
+            }
             replicate::<T>(context, slot.name, payload);
-            signal(context, slot.name, [Some(c"restore"), None]);
+            signal(context, slot.name, [None, None]);
         }
     }
     Ok(())
@@ -169,12 +176,16 @@ fn restored<T: ValueType>(value: Option<&T>, first: bool, sections: Vec<&[u8]>) 
         (true, None) => stored::load(sections.into_iter().map(Ok::<_, Corrupt>)),
         (false, Some(value)) => {
             let mut grown = value.clone();
-            sections.into_iter().try_for_each(|section| grown.push_section(section))?;
+            push(&mut grown, sections)?;
             Ok(grown)
         }
         (true, Some(_)) => Err(Corrupt("the key exists already")),
         (false, None) => Err(Corrupt("a later part of a value that does not exist")),
     }
+}
+
+fn push<T: ValueType>(value: &mut T, sections: Vec<&[u8]>) -> Result<(), Corrupt> {
+    sections.into_iter().try_for_each(|section| value.push_section(section))
 }
 
 fn encoded<'a>(effect: &impl Effect<'a>) -> Vec<u8> {
@@ -206,7 +217,14 @@ fn check(status: i32) {
     }
 }
 
-fn announce<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
+/// Closes the key first: whoever is told may do with it what they like.
+fn announce<T: ValueType>(context: &Context, slot: Slot<'_, T>, effect: &T::Effect<'_>) {
+    let name = slot.name;
+    drop(slot);
+    announce_name::<T>(context, name, effect);
+}
+
+fn announce_name<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
     signal(context, key, T::events(effect));
     if let Some(warning) = T::warning(effect) {
         log::warning(&format!("tallybook key '{}': {warning}", key.shown()));

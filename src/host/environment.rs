@@ -31,8 +31,8 @@ impl Environment for Live<'_> {
         *self.now_ms.get_or_init(now_ms)
     }
 
-    fn deadline_ms(&self) -> u64 {
-        if self.context.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0 { 0 } else { self.now_ms() }
+    fn is_replica(&self) -> bool {
+        self.context.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -66,8 +66,13 @@ fn now_ms() -> u64 {
 /// Whether the command comes from a primary or from the AOF. Their effects name the caller already,
 /// and asking for a user here would crash Redis 7.0 to 7.4.
 pub(super) fn obeys(context: &Context) -> bool {
-    context.flags() & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING) != 0
+    context.flags() & OBEYING != 0
 }
+
+const OBEYING: u32 = REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING;
+
+/// Interpreters' own clients are the first that a server makes: one for EVAL, one for FCALL.
+const INTERPRETER_ID_MAX: u64 = 2;
 
 /// The ACL user and the name of the client.
 ///
@@ -75,14 +80,14 @@ pub(super) fn obeys(context: &Context) -> bool {
 /// question is safe. Everywhere else the client is looked up by its id: a client that another module
 /// made up is not found then, where the direct question would read through a null pointer on 7.0.
 fn caller(context: &Context) -> (Text, Text) {
-    let raw = context.raw;
-    if obeys(context) {
+    let (raw, flags) = (context.raw, context.flags());
+    if flags & OBEYING != 0 {
         return (Text::none(), Text::none());
     }
-    if context.flags() & REDISMODULE_CTX_FLAGS_LUA != 0 {
+    let id = api!(RedisModule_GetClientId(raw));
+    if flags & REDISMODULE_CTX_FLAGS_LUA != 0 && id <= INTERPRETER_ID_MAX {
         return (Text(api!(RedisModule_GetCurrentUserName(raw))), Text::none());
     }
-    let id = api!(RedisModule_GetClientId(raw));
     let user = api!(RedisModule_GetClientUserNameById(raw, id));
     (Text(user), Text(api!(RedisModule_GetClientNameById(raw, id))))
 }

@@ -60,7 +60,7 @@ fn a_sequence_holds_exactly_its_ids() {
         client.ok(format!("IDBLOCK.CREATE one FENCE OFF {case}"));
         let got: Vec<i64> = ids.iter().map(|_| client.int("IDBLOCK.NEXT one")).collect();
         assert_eq!(got, ids, "{case}");
-        let exhausted = format!("EXHAUSTED sequence must have 1 ids left up to {max}, got 0");
+        let exhausted = format!("EXHAUSTED ids left up to {max} must be at least 1, got 0");
         assert_eq!(client.error("IDBLOCK.NEXT one"), exhausted, "{case}");
         assert_eq!(client.error("IDBLOCK.RESERVE one 1"), exhausted, "{case}");
 
@@ -76,9 +76,9 @@ fn a_sequence_holds_exactly_its_ids() {
 fn fewer_ids_come_only_where_fewer_will_do() {
     let mut witness = Witness::after(&["IDBLOCK.CREATE key MAX 10 FENCE OFF", "IDBLOCK.RESERVE key 8"]);
     for (command, error) in [
-        ("IDBLOCK.RESERVE key 3", "EXHAUSTED sequence must have 3 ids left up to 10, got 2"),
-        ("IDBLOCK.RESERVE key 2147483647", "EXHAUSTED sequence must have 2147483647 ids left up to 10, got 2"),
-        ("IDBLOCK.RESERVE key 5 ATLEAST 3", "EXHAUSTED sequence must have 3 ids left up to 10, got 2"),
+        ("IDBLOCK.RESERVE key 3", "EXHAUSTED ids left up to 10 must be at least 3, got 2"),
+        ("IDBLOCK.RESERVE key 2147483647", "EXHAUSTED ids left up to 10 must be at least 2147483647, got 2"),
+        ("IDBLOCK.RESERVE key 5 ATLEAST 3", "EXHAUSTED ids left up to 10 must be at least 3, got 2"),
     ] {
         witness.refuses(command, error);
     }
@@ -89,7 +89,7 @@ fn fewer_ids_come_only_where_fewer_will_do() {
 fn reservations_of_an_exhausted_allocator_show_nowhere() {
     let mut witness = Witness::after(&["IDBLOCK.CREATE key MAX 1 FENCE OFF", "IDBLOCK.NEXT key"]);
     for command in ["IDBLOCK.NEXT key", "IDBLOCK.RESERVE key 1", "IDBLOCK.RESERVE key 9 ATLEAST 1"] {
-        witness.refuses(command, "EXHAUSTED sequence must have 1 ids left up to 1, got 0");
+        witness.refuses(command, "EXHAUSTED ids left up to 1 must be at least 1, got 0");
     }
 }
 

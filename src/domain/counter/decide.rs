@@ -60,7 +60,7 @@ impl<'c> Adding<'c> {
         }
         dress(self.counter, &mut effect, b"", environment);
         if !first {
-            effect.setup = None;
+            (effect.setup, effect.due) = (None, false);
         }
         Ok(Decision::Changed { effect, reply: self.value, form: Form::Effect })
     }
@@ -222,7 +222,10 @@ impl Counter {
             return Err(Error::DeadlinePast);
         }
         self.bounds().admit(self.value.into(), self.held_now(environment).with(amount))?;
-        let id = self.draw_id(environment).ok_or(Error::TooManyHolds)?;
+        if self.holds().is_some_and(|holds| !holds.has_room(now_ms)) {
+            return Err(Error::TooManyHolds);
+        }
+        let id = self.draw_id(environment).ok_or(Error::Internal)?;
         let changed = Some(Changed::Held(Hold { id, amount, deadline_ms }));
         let mut effect = CounterEffect { changed, ..CounterEffect::default() };
         dress(Some(self), &mut effect, envelope.note, environment);
@@ -232,7 +235,7 @@ impl Counter {
 
     /// An id that nothing known goes by. A collision is one in billions, so a few draws will do.
     fn draw_id(&self, environment: &impl Environment) -> Option<u64> {
-        let free = |id: u64| self.holds().map_or(id != 0, |holds| holds.has_room_for(id));
+        let free = |id: u64| self.holds().map_or(id != 0, |holds| holds.can_name(id));
         (0..8).map(|_| environment.random_u64() >> u64::BITS.saturating_sub(HOLD_ID_BITS)).find(|&id| free(id))
     }
 
@@ -259,14 +262,14 @@ impl Counter {
     }
 
     /// Decides on giving a hold back.
-    pub fn decide_release<'a>(&self, request: &Release<'a>, environment: &'a impl Environment) -> Decided<'a, ()> {
+    pub fn decide_release<'a>(&self, request: &Release, environment: &'a impl Environment) -> Decided<'a, ()> {
         let id = match self.find(request.id, environment.now_ms()) {
             Found::Pending(hold) => hold.id,
             Found::Resolved(Resolution::Released) => return Ok(Decision::Unchanged(())),
             found => return Err(unresolvable(found)),
         };
         let mut effect = CounterEffect { changed: Some(Changed::Released { id }), ..CounterEffect::default() };
-        dress(Some(self), &mut effect, request.note, environment);
+        dress(Some(self), &mut effect, b"", environment);
         Ok(Decision::Changed { effect, reply: (), form: Form::Effect })
     }
 

@@ -28,6 +28,9 @@ use crate::ledger::{Ledger, Posting};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
 use crate::wire::Corrupt;
 
+/// Resolutions of holds that any change forgets: more than it can add.
+const FORGOTTEN_BY_CHANGE: usize = 8;
+
 /// A counter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
@@ -142,6 +145,7 @@ impl Counter {
                 extras.ledger.append(effect.stamp.map(|_| &Stamp::NOBODY), at_ms, change)?;
             }
         }
+        extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
         extras.ledger.append(effect.stamp.as_ref(), at_ms, outcome.change)?;
         extras.ledger.pin(effect.pinned.as_deref(), at_ms)?;
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
@@ -168,14 +172,16 @@ impl Counter {
             if effect.due && hold.deadline_ms <= effect.at_ms { Err(NO_HOLD) } else { Ok(hold) }
         };
         // Without `due` every hold that is stored still counts.
-        let (before, mut held) = (self.value, self.sums(if effect.due { effect.at_ms } else { 0 }));
+        let now_ms = if effect.due { effect.at_ms } else { 0 };
+        let (before, mut held) = (self.value, self.sums(now_ms));
         let (op, value, delta) = match effect.changed {
             None if effect.created().is_some() => (CounterOp::Create, before, before),
             None => (CounterOp::Alter, before, 0),
             Some(Changed::Added(delta)) => (CounterOp::Incr, before.checked_add(delta).ok_or(WIDE)?, delta),
             Some(Changed::Set(value)) => (CounterOp::Set, value, 0),
             Some(Changed::Held(hold)) => {
-                if !self.holds().is_none_or(|holds| holds.has_room_for(hold.id)) {
+                let admits = |holds: &Holds| holds.admits(hold, now_ms);
+                if !self.extras.as_ref().map_or_else(|| admits(&Holds::default()), |extras| admits(&extras.holds)) {
                     return Err(Corrupt("no room for this hold"));
                 }
                 held = held.with(hold.amount);

@@ -153,9 +153,7 @@ pub struct Commit<'a> {
 
 /// `SCOUNTER.RELEASE`.
 #[derive(Debug, Clone, Copy)]
-pub struct Release<'a> {
+pub struct Release {
     /// The hold.
     pub id: u64,
-    /// Why, for the log.
-    pub note: &'a [u8],
 }

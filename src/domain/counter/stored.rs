@@ -31,17 +31,18 @@ impl Stored for Counter {
         let value = i128::from(self.value);
         let extras = self.extras_mut();
         match tag {
-            Tag::Bounds if extras.bounds == Bounds::NONE => {
+            Tag::Bounds if extras.bounds == Bounds::NONE && extras.holds.is_empty() && extras.ledger.is_new() => {
                 let bounds = Bounds::take(&mut body)?;
                 bounds.admit(value, extras.holds.sums(0)).map_err(|_| OUTSIDE)?;
+                if bounds == Bounds::NONE {
+                    return Err(Corrupt("bounds that bound nothing"));
+                }
                 extras.bounds = bounds;
                 body.finish()?;
             }
-            Tag::Holds => {
-                let mut holds = extras.holds.clone();
-                holds.push_section(body.rest())?;
-                extras.bounds.admit(value, holds.sums(0)).map_err(|_| OUTSIDE)?;
-                extras.holds = holds;
+            Tag::Holds if extras.ledger.is_new() => {
+                extras.holds.push_section(body.rest())?;
+                extras.bounds.admit(value, extras.holds.sums(0)).map_err(|_| OUTSIDE)?;
             }
             _ => return extras.ledger.push_section(tag, body),
         }

@@ -66,6 +66,8 @@ pub struct BlockEffect<'a> {
     pub advanced: Option<u64>,
     /// Nine tenths of the range are used from now on.
     pub low: bool,
+    /// The reservation was handed out as codes.
+    pub codes: bool,
     /// The entry that it leaves in the log.
     pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
@@ -116,6 +118,9 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
         if self.low {
             out.push(tag::LOW);
         }
+        if self.codes {
+            out.push(tag::CODES);
+        }
         put_stamp(self.stamp.as_ref(), out);
         put_pinned(self.pinned.as_deref(), out);
     }
@@ -139,6 +144,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             tag::RAISED => self.raised = Some(reader.u64()?),
             tag::ADVANCED => self.advanced = Some(reader.u64()?),
             tag::LOW => self.low = true,
+            tag::CODES => self.codes = true,
             tag::STAMP => self.stamp = Some(take_stamp(reader)?),
             tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
             _ => return Err(Corrupt("unknown part of an allocator's effect")),

@@ -206,7 +206,7 @@ fn take_changed(tag: u8, reader: &mut Reader<'_>) -> Result<Changed, Corrupt> {
         tag::SET => Changed::Set(reader.i64()?),
         tag::HELD => {
             let (id, amount) = (reader.u64()?, reader.i64()?);
-            Changed::Held(Hold { id, amount, deadline_ms: reader.u64()? })
+            Changed::Held(Hold { id, amount, deadline_ms: reader.time_ms()? })
         }
         tag::COMMITTED => Changed::Committed { id: reader.u64()?, amount: reader.i64()? },
         tag::RELEASED => Changed::Released { id: reader.u64()? },

@@ -26,6 +26,7 @@
 //!   17   raised      mark u64                                       id block
 //!   18   advanced    mark u64                                       id block
 //!   19   low         nothing: nine tenths of the range are used     id block
+//!   20   codes       nothing: the reservation was handed out as codes  id block
 //!   24   stamp       user, client, note: bytes each
 //!   25   token       producer, token: bytes each; fingerprint (6), reply: bytes
 //!   26   expiry      0 = none any more; else Unix time in ms, u64
@@ -70,6 +71,7 @@ mod tag {
     pub const RAISED: u8 = 17;
     pub const ADVANCED: u8 = 18;
     pub const LOW: u8 = 19;
+    pub const CODES: u8 = 20;
     pub const STAMP: u8 = 24;
     pub const TOKEN: u8 = 25;
     pub const EXPIRY: u8 = 26;
@@ -192,7 +194,7 @@ pub fn decode<'a, E: Effect<'a>>(bytes: &'a [u8]) -> Result<Payload<'a, E>, Corr
 }
 
 fn decode_parts<'a, E: Effect<'a>>(mut reader: Reader<'a>) -> Result<E, Corrupt> {
-    let mut effect = E::at(reader.u64()?);
+    let mut effect = E::at(reader.time_ms()?);
     let mut last = 0;
     while !reader.is_empty() {
         let tag = reader.u8()?;
@@ -279,9 +281,8 @@ fn put_expiry(expiry: Option<Expiry>, out: &mut Vec<u8>) {
 }
 
 fn take_expiry(reader: &mut Reader<'_>) -> Result<Expiry, Corrupt> {
-    match reader.u64()? {
+    match reader.time_ms()? {
         0 => Ok(Expiry::Never),
-        ms if i64::try_from(ms).is_ok() => Ok(Expiry::At(ms)),
-        _ => Err(Corrupt("a time past 63 bits")),
+        ms => Ok(Expiry::At(ms)),
     }
 }

@@ -4,6 +4,8 @@
 //! steps back the sequence goes on from where it was, and when the counter of a millisecond is used up
 //! the carry runs into the next. Both fall out of `max(position, clock)`.
 
+use super::Range;
+use crate::error::Error;
 use crate::limits::CLOCK_BITS_MAX;
 use crate::wire::{Corrupt, Reader, put_u64};
 
@@ -39,6 +41,15 @@ impl Clock {
     /// Reads what `put` wrote.
     pub fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         Clock::new(reader.u8()?, reader.u64()?).ok_or(Corrupt("no such layout of ids"))
+    }
+
+    /// Refuses a layout that cannot tell the present time: not begun yet, or past its end.
+    pub fn check(&self, range: Range, now_ms: u64) -> Result<(), Error> {
+        if self.epoch_ms > now_ms {
+            return Err(Error::EpochAhead);
+        }
+        let left = range.capacity().saturating_sub(self.ordinal(now_ms));
+        if left == 0 { Err(Error::Exhausted { want: 1, max: range.max(), left }) } else { Ok(()) }
     }
 
     /// The first ordinal of a millisecond.

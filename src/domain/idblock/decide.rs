@@ -25,7 +25,10 @@ impl IdBlock {
             None => {}
         }
         let &Create { start, increment, max, clock, .. } = request;
-        Range::new(start, increment, max)?;
+        let range = Range::new(start, increment, max)?;
+        if let Some(clock) = clock {
+            clock.check(range, environment.now_ms())?;
+        }
         let codes = match request.codes {
             None => None,
             Some((length, alphabet, Some(secret))) => Some(Codes::new(length, alphabet, secret)?),
@@ -64,8 +67,9 @@ impl IdBlock {
         let (reserved, reply) = self.take(request.count, request.at_least, at_ms)?;
         let stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
         let pinned = pin(envelope.token, request, &reply);
-        let low = self.becomes_low(reserved);
-        let effect = BlockEffect { at_ms, reserved: Some(reserved), stamp, pinned, low, ..BlockEffect::default() };
+        let (low, codes) = (self.becomes_low(reserved), request.codes);
+        let effect =
+            BlockEffect { at_ms, reserved: Some(reserved), stamp, pinned, low, codes, ..BlockEffect::default() };
         Ok(Decision::Changed { effect, reply, form: Form::Effect })
     }
 

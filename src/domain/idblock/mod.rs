@@ -152,6 +152,10 @@ impl IdBlock {
         };
         let BlockEffect { at_ms, log, limits, .. } = *effect;
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
+        let logged = effect.reserved.is_some() || effect.advanced.is_some();
+        if logged && self.log().is_some() && effect.stamp.is_none() {
+            return Err(Corrupt("no log entry where there is a log"));
+        }
         self.kept.ledger.check(posting, change)?;
 
         // From here on the change must succeed.

@@ -52,17 +52,15 @@ impl Stored for IdBlock {
     fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {
         let (tag, mut body) = Tag::split(section)?;
         match tag {
-            Tag::Clock if self.kept.clock.is_none() => {
+            Tag::Clock if self.is_core() => {
                 self.kept.clock = Some(Clock::take(&mut body)?);
                 body.finish()
             }
-            Tag::Codes if self.kept.codes.is_none() => {
+            Tag::Codes if self.is_core() => {
                 let codes = Codes::take(&mut body)?;
-                let range = self.kept.range.up_to(codes.space());
-                if self.kept.mark > range.capacity() {
-                    return Err(Corrupt("the mark lies past the end of the codes"));
+                if self.kept.range.capacity() > codes.space() {
+                    return Err(Corrupt("the sequence does not end with its codes"));
                 }
-                self.kept.range = range;
                 self.kept.codes = Some(Box::new(codes));
                 body.finish()
             }
@@ -74,5 +72,12 @@ impl Stored for IdBlock {
                 }
             }
         }
+    }
+}
+
+impl IdBlock {
+    /// Whether nothing but the core has come yet. A clock excludes codes.
+    fn is_core(&self) -> bool {
+        self.kept.clock.is_none() && self.kept.codes.is_none() && self.kept.ledger.is_new()
     }
 }

@@ -81,7 +81,7 @@ impl Tokens {
         let limits = Limits::new(reader.u64()?, reader.u64()?).ok_or(Corrupt("token limits out of range"))?;
         let mut tokens = Tokens::new(limits);
         tokens.dropped_early = reader.u64()?;
-        tokens.latest_ms = reader.u64()?;
+        tokens.latest_ms = reader.time_ms()?;
         reader.finish()?;
         Ok(tokens)
     }

@@ -36,7 +36,7 @@ impl<C: Change> Log<C> {
     pub fn from_head(head: &[u8]) -> Result<Self, Corrupt> {
         let mut input = Reader::new(head);
         let retention = Retention::take(&mut input)?;
-        let last_id = EntryId { ms: input.u64()?, seq: input.u64()? };
+        let last_id = EntryId { ms: input.time_ms()?, seq: input.u64()? };
         input.finish()?;
         Ok(Log { last_id, ..Log::new(retention) })
     }
