@@ -96,9 +96,11 @@ impl Stage {
         text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number of nanoseconds")
     }
 
-    /// Bytes that the server has allocated.
+    /// Bytes that the server has allocated, once nobody but the one who asks is connected.
     pub fn used_memory(&self) -> f64 {
-        self.client().fields("INFO memory")["used_memory"].parse().expect("a number of bytes")
+        let mut client = self.client();
+        client.wait_for_field("INFO clients", "connected_clients", "1");
+        client.fields("INFO memory")["used_memory"].parse().expect("a number of bytes")
     }
 
     /// The name and version of the server.

@@ -204,9 +204,7 @@ impl fmt::Display for Error {
             Internal => f.write_str("ERR internal error, see the server log"),
             BusyKey(Kind::Counter) => f.write_str("BUSYKEY key must not exist, got a counter"),
             BusyKey(Kind::IdBlock) => f.write_str("BUSYKEY key must not exist, got an allocator"),
-            NoKey(Kind::Counter) => {
-                f.write_str("NOKEY counter must exist: SCOUNTER.CREATE it, or count with SCOUNTER.INCR")
-            }
+            NoKey(Kind::Counter) => f.write_str("NOKEY counter must exist"),
             NoKey(Kind::IdBlock) => {
                 f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it, with START above every id already in use")
             }

@@ -20,5 +20,7 @@ pub mod limits;
 pub mod options;
 pub mod permutation;
 pub mod retry;
+#[cfg(test)]
+mod simulation;
 pub mod stored;
 pub mod wire;

@@ -47,11 +47,11 @@ impl Entry {
         self.get(name).parse().unwrap_or_else(|_| panic!("{name} must be a number in {self:?}"))
     }
 
-    /// The millisecond of its id.
+    /// Its id as numbers: millisecond, then place within that.
     #[track_caller]
-    pub fn ms(&self) -> u64 {
-        let ms = self.id.split_once('-').and_then(|(ms, _)| ms.parse().ok());
-        ms.unwrap_or_else(|| panic!("an id must be ms-seq, got {}", self.id))
+    pub fn time(&self) -> (u64, u64) {
+        let numbers = self.id.split_once('-').and_then(|(ms, seq)| Some((ms.parse().ok()?, seq.parse().ok()?)));
+        numbers.unwrap_or_else(|| panic!("an id must be ms-seq, got {}", self.id))
     }
 }
 

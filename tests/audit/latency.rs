@@ -68,6 +68,13 @@ fn blocks_nobody(server: &Server, what: &str, prepare: impl Fn(), action: impl F
 }
 
 #[test]
+fn a_stall_is_seen() {
+    let server = Server::start();
+    let stall = longest_wait(&server, || server.connect().ok("DEBUG SLEEP 0.05"));
+    assert!(stall > 2 * PATIENCE_OF_A_CLIENT, "{stall:?}");
+}
+
+#[test]
 fn a_long_log_blocks_nobody() {
     let server = server_with_a_long_log();
     let dump = server.connect().bytes("DUMP long");

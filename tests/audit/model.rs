@@ -102,6 +102,11 @@ impl Model {
         self.lapsed = Some(id);
     }
 
+    /// Whether a hold is past its deadline, and no change has told so yet.
+    pub fn has_lapsed(&self) -> bool {
+        self.lapsed.is_some()
+    }
+
     fn decide(&mut self, request: Request, who: &Who) -> Reply {
         let (low, high) = self.room();
         let fits = |value: i64| (low..=high).contains(&value);

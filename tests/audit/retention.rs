@@ -74,7 +74,7 @@ fn a_bound_by_age_is_kept_and_little_more() {
     let pair = Pair::start();
     let mut client = pair.primary.connect();
     client.ok(format!("SCOUNTER.CREATE key LOG MAXAGE {AGE_MS}"));
-    let mut times = vec![Entry::all(&mut client, "SCOUNTER.LOG key - +")[0].ms()];
+    let mut times = vec![Entry::all(&mut client, "SCOUNTER.LOG key - +")[0].time().0];
     for _ in 0..scale(60, 1000) {
         let longest = [1, 2, 3, 200, 100_000_000][chance.random_range(0..5)]; // bursts, and days apart
         let known = times.len();

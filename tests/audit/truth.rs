@@ -4,9 +4,11 @@
 use super::entry::{Entry, Fields};
 use super::model::{Model, Reply, Request, Who};
 use crate::harness::*;
+use crate::payload::Payload;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const USERS: usize = 20;
 const LIMIT: i64 = 1000;
@@ -83,6 +85,18 @@ impl Crowd {
         }
     }
 
+    /// An entry from a second ahead: to those that follow, the clock has stepped back.
+    fn step_the_clock(&mut self, model: &mut Model) {
+        let (client, who) = &mut self.clients[0];
+        if model.has_lapsed() || model.execute(Request::Incr(1), None, who) == Reply::Refusal("BOUND") {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        let ahead = u64::try_from(now.as_millis()).expect("milliseconds") + 1000;
+        let effect = Payload::at(ahead).added(1).stamp([b""; 3]);
+        client.ok(args!["SCOUNTER.EFFECT", "key", effect.into_bytes()]);
+    }
+
     /// A request, a note, and a token: none, a new one, or one that was used for this or for another request.
     fn draw(&mut self, model: &Model) -> (Request, &'static str, Option<u32>) {
         let chance = &mut self.chance;
@@ -103,7 +117,7 @@ impl Crowd {
             18 => ended.map_or(Request::Incr(1), Request::Release),
             _ => ended.map_or(Request::Incr(1), |id| Request::Commit(id, None)),
         };
-        let noteless = matches!(request, Request::Bounds(..));
+        let noteless = matches!(request, Request::Bounds(..) | Request::Release(_));
         let note = if noteless { "" } else { NOTES[chance.random_range(0..NOTES.len())] };
         let takes_token =
             matches!(request, Request::Incr(_) | Request::Decr(_) | Request::Saturate(_) | Request::Hold(_));
@@ -165,7 +179,10 @@ fn the_log_holds_exactly_what_was_applied() {
     let mut crowd = Crowd::of(&pair.primary);
 
     let mut outcomes = BTreeMap::new();
-    for _ in 0..scale(20_000, 200_000) {
+    for step in 1..=scale(20_000, 200_000) {
+        if step % 2000 == 0 {
+            crowd.step_the_clock(&mut model);
+        }
         *outcomes.entry(crowd.step(&mut model)).or_insert(0) += 1;
     }
     println!("{outcomes:?}, {} entries", model.log.len());
@@ -176,6 +193,7 @@ fn the_log_holds_exactly_what_was_applied() {
 
     let log = log_of(&pair.primary);
     assert_says(&log, &model.log);
+    assert!(log.is_sorted_by(|before, after| before.time() < after.time()), "ids must increase strictly");
     pair.synced();
     assert_same(&log_of(&pair.replica), &log, "replica");
     pair.primary.reload();

@@ -97,13 +97,19 @@ fn a_space_of_codes_ends_where_it_is_used_up() {
     assert_eq!(client.error("IDBLOCK.NEXT codes"), "EXHAUSTED ids left up to 126 must be at least 1, got 0");
 }
 
-/// Ids that would pass 64 bits are refused, not wrapped.
+/// Ids that would pass 64 bits are refused, not wrapped: a layout that has ended already is no allocator.
 #[test]
 fn a_layout_of_the_clock_ends_where_64_bits_do() {
     let server = Server::start();
     let mut client = server.connect();
-    client.ok("IDBLOCK.CREATE ids CLOCK 22 INCREMENT 1000 FENCE OFF");
     let end = "EXHAUSTED ids left up to 9223372036854775807 must be at least 1, got 0";
+    assert_eq!(client.error("IDBLOCK.CREATE ids CLOCK 22 INCREMENT 1000 FENCE OFF"), end);
+    let ahead = "ERR EPOCH must not lie in the future";
+    assert_eq!(client.error("IDBLOCK.CREATE ids CLOCK 10 EPOCH 99999999999999"), ahead);
+    assert_eq!(client.int("EXISTS ids"), 0);
+    client.ok("IDBLOCK.CREATE ids CLOCK 22 FENCE OFF");
+    client.ok("IDBLOCK.ADVANCE ids 9223372036854775806");
+    assert_eq!(client.list("IDBLOCK.RESERVE ids 1").len(), 4);
     assert_eq!(client.error("IDBLOCK.NEXT ids"), end);
     assert_eq!(client.int("IDBLOCK.INFO ids low"), 1);
 }

@@ -131,6 +131,18 @@ fn the_secret_of_a_transaction_is_seen_nowhere() {
     onlooker.sees_no_secret("EXEC");
 }
 
+/// The script itself shows; the command that it sends shows without the secret.
+#[test]
+fn the_secret_that_a_script_puts_together_is_seen_nowhere() {
+    let mut onlooker = Onlooker::new();
+    let script = "return redis.call('IDBLOCK.CREATE', KEYS[1], 'CODES', 7, 'SECRET', ARGV[1] .. ARGV[2])";
+    let (half, other) = SECRET.split_at(SECRET.len() / 2);
+    onlooker.client.ok(["EVAL", script, "1", "key", half, other]);
+    let [primary, replica] = onlooker.sight();
+    assert_eq!([&primary, &replica].map(|sight| sight.contains(SECRET)), [false; 2]);
+    assert!(primary.contains(REDACTED), "MONITOR must show the command: {primary}");
+}
+
 /// Without this the tests above would pass on an onlooker who is blind.
 #[test]
 fn an_onlooker_sees_what_is_no_secret() {

@@ -176,7 +176,16 @@ const ENDS: [&str; 28] = [
 
 #[test]
 fn a_range_is_that_of_xrange() {
-    let ids = [(0, 1), (5, 0), (5, 1), (5, 7), (6, 0), (7, u64::MAX), (1_700_000_000_000, 3), (u64::MAX - 1, u64::MAX)];
+    let ids = [
+        (0, 1),
+        (5, 0),
+        (5, 1),
+        (5, 7),
+        (6, 0),
+        (7, u64::MAX),
+        (1_700_000_000_000, 3),
+        ((i64::MAX - 1).unsigned_abs(), u64::MAX),
+    ];
     let mut judge = Judge::of(&ids);
     let counts = ["", "COUNT 0", "COUNT 1", "COUNT 3", "COUNT 9223372036854775807"];
     for start in ENDS {

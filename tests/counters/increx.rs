@@ -1,5 +1,6 @@
-//! `SCOUNTER.INCREX`: the native INCREX of Redis 8.8 and Valkey 9.2, to the letter. What its own tests say is said here.
+//! `SCOUNTER.INCREX`: the native INCREX of Redis 8.8 and Valkey 9.2, to the letter.
 
+use super::WRONG_TYPE;
 use super::witness::Witness;
 use crate::harness::*;
 use crate::payload::Payload;
@@ -136,7 +137,7 @@ fn what_cannot_be_is_refused() {
         witness.refuses(format!("SCOUNTER.INCREX key {options}"), "ERR syntax error");
     }
     witness.refuses("SCOUNTER.INCREX", "ERR wrong number of arguments for 'scounter.increx' command");
-    witness.refuses("SCOUNTER.INCREX text", "WRONGTYPE Operation against a key holding the wrong kind of value");
+    witness.refuses("SCOUNTER.INCREX text", WRONG_TYPE);
 }
 
 /// What an expiry becomes: the range that PTTL must be in, in seconds, or -1.

@@ -27,6 +27,9 @@ mod witness;
 
 use crate::harness::*;
 
+const NO_KEY: &str = "NOKEY counter must exist";
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
 /// One field of SCOUNTER.INFO, see `show`.
 #[track_caller]
 fn field(client: &mut Client, key: &str, name: &str) -> String {

@@ -208,13 +208,18 @@ fn holds_are_announced_and_their_expiry_when_a_write_carries_it() {
         announced(&["commit"]);
         client.ok(args!["SCOUNTER.RELEASE", "key", ids[1]]);
         announced(&["release"]);
-        for _ in 0..2 {
+        let carriers: [(&str, &[&str]); 3] = [
+            ("SCOUNTER.INCR key", &["hold-expired", "incr"]),
+            ("SCOUNTER.MINCR key 1 key 1", &["hold-expired", "incr", "incr"]),
+            ("SCOUNTER.HOLD key 1 EX 1000", &["hold-expired", "hold"]),
+        ];
+        for (carrier, events) in carriers {
             client.int("SCOUNTER.HOLD key 1 PX 1");
             announced(&["hold"]);
             wait_until("the hold has expired", PATIENCE, || client.int("SCOUNTER.INFO key holds") == 1);
             announced(&[]);
-            client.int("SCOUNTER.INCR key");
-            announced(&["hold-expired", "incr"]);
+            client.value(carrier);
+            announced(events);
         }
     }
 }

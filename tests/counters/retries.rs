@@ -113,8 +113,8 @@ fn a_retry_after_a_full_resync_and_a_failover_gets_the_first_reply() {
     }
 }
 
-/// redis#14897: COPY, MOVE and SWAPDB left the tokens of streams behind. What comes after `->` is where the key is then,
-/// and in which database.
+/// redis#14897: COPY, MOVE and SWAPDB left the tokens of streams behind. What comes after `->` is where the key is
+/// then, and in which database.
 const JOURNEYS: [&str; 6] = [
     "COPY key copy -> copy 0",
     "COPY key copy DB 1 -> copy 1",

@@ -1,6 +1,7 @@
 //! `SCOUNTER.MINCR`, `SCOUNTER.MGET`, `SCOUNTER.SET`
 
 use super::witness::Witness;
+use super::{WRONG_TYPE, field};
 use crate::harness::*;
 use crate::payload::Payload;
 
@@ -16,7 +17,6 @@ const SETUP: [&str; 6] = [
 #[test]
 fn several_counters_change_together_or_not_at_all() {
     let mut witness = Witness::after(&SETUP);
-    let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
     for (pairs, error) in [
         ("a 1 full 1 b 1", "BOUND value must be at most 10, got 11"),
         ("new 1 full 1", "BOUND value must be at most 10, got 11"),
@@ -24,9 +24,9 @@ fn several_counters_change_together_or_not_at_all() {
         ("full 1 full -1", "BOUND value must be at most 10, got 11"), // each in its order
         ("a 1 top 1", "OVERFLOW value must fit 64 bits, got 9223372036854775808"),
         ("a 9223372036854775806 a 1", "OVERFLOW value must fit 64 bits, got 9223372036854775808"),
-        ("a 1 text 1", wrong_type),
-        ("a 1 ids 1", wrong_type),
-        ("text 0", wrong_type),
+        ("a 1 text 1", WRONG_TYPE),
+        ("a 1 ids 1", WRONG_TYPE),
+        ("text 0", WRONG_TYPE),
         ("a 1 b x", "ERR delta must be a signed 64-bit integer"),
         ("a x text 1", "ERR delta must be a signed 64-bit integer"),
     ] {
@@ -116,7 +116,7 @@ fn set_changes_the_value_and_nothing_else() {
     let id = client.int("SCOUNTER.HOLD key -5 EX 1000");
     let others = |client: &mut Client| {
         let fields = ["lbound", "ubound", "held-down", "tokens-tracked", "idmp-maxsize", "log-maxlen", "created"];
-        fields.map(|name| super::field(client, "key", name))
+        fields.map(|name| field(client, "key", name))
     };
     let before = others(&mut client);
     for (command, reply) in [
@@ -153,13 +153,12 @@ fn set_takes_what_was_there() {
 #[test]
 fn set_refuses_what_makes_no_sense() {
     let mut witness = Witness::after(&SETUP);
-    let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
     for (rest, error) in [
         ("full 11", "BOUND value must be at most 10, got 11"),
         ("full 11 GET", "BOUND value must be at most 10, got 11"),
-        ("text 1", wrong_type),
-        ("text 1 GET", wrong_type),
-        ("ids 1 NX", wrong_type),
+        ("text 1", WRONG_TYPE),
+        ("text 1 GET", WRONG_TYPE),
+        ("ids 1 NX", WRONG_TYPE),
         ("a x", "ERR value must be a signed 64-bit integer"),
         ("a 9223372036854775808", "ERR value must be a signed 64-bit integer"),
         ("a 1 NX XX", "ERR syntax error"),

@@ -54,7 +54,7 @@ const SETUP: [&str; 13] = [
     "IDBLOCK.CREATE timed CLOCK 12",
 ];
 
-const REFUSED: [&str; 47] = [
+const REFUSED: [&str; 48] = [
     "SCOUNTER.INCR text",
     "IDBLOCK.NEXT plain",
     "SCOUNTER.INFO missing",
@@ -89,6 +89,7 @@ const REFUSED: [&str; 47] = [
     "SCOUNTER.HOLD held 1 PXAT 5",
     "SCOUNTER.LOG plain x +",
     "IDBLOCK.CREATE new FENCE AUTO",
+    "IDBLOCK.CREATE new CLOCK 1 EPOCH 4000000000000",
     "IDBLOCK.CREATE new START 2 MAX 1",
     "IDBLOCK.CREATE new START -9223372036854775808",
     "IDBLOCK.CREATE new CLOCK 1 CODES 2",

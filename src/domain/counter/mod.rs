@@ -15,6 +15,8 @@ mod decide;
 mod info;
 mod request;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Adding, Applied};
 pub use request::{Add, Alter, Commit, Create, ExpiryOption, HoldRequest, IncrEx, Release, Set, When};

@@ -43,6 +43,8 @@
 
 mod block;
 mod counter;
+#[cfg(test)]
+mod tests;
 
 pub use block::{BlockCreated, BlockEffect, Reserved};
 pub use counter::{Changed, CounterCreated, CounterEffect, Setup};

@@ -32,6 +32,8 @@ mod range;
 mod rate;
 mod request;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use clock::Clock;
 pub use range::{Block, Range};
@@ -118,6 +120,9 @@ impl IdBlock {
     /// The allocator that an effect makes where none stood.
     pub fn create(effect: &BlockEffect<'_>) -> Result<Self, Corrupt> {
         let created = effect.created.as_ref().ok_or(Corrupt("the allocator does not exist"))?;
+        if created.clock.is_some() && created.codes.is_some() {
+            return Err(Corrupt("a clock excludes codes"));
+        }
         let codes = created.codes.clone().map(Box::new);
         let range = Range::new(created.start, created.increment, created.max).map_err(|_| Corrupt("no such range"))?;
         let range = codes.as_ref().map_or(range, |codes| range.up_to(codes.space()));

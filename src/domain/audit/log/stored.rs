@@ -16,6 +16,9 @@ use super::super::retention::Retention;
 use super::Log;
 use crate::wire::{Corrupt, Reader, put_u64};
 
+/// No clock gets there, and what counts on from here never gets past 63 bits.
+const LAST_ID_MAX: EntryId = EntryId { ms: i64::MAX.cast_unsigned(), seq: i64::MAX.cast_unsigned() };
+
 impl<C: Change> Log<C> {
     /// The stored form, first part: the bounds and the last id (ms u64, seq u64).
     pub fn head(&self) -> Vec<u8> {
@@ -36,8 +39,11 @@ impl<C: Change> Log<C> {
     pub fn from_head(head: &[u8]) -> Result<Self, Corrupt> {
         let mut input = Reader::new(head);
         let retention = Retention::take(&mut input)?;
-        let last_id = EntryId { ms: input.time_ms()?, seq: input.u64()? };
+        let last_id = EntryId { ms: input.u64()?, seq: input.u64()? };
         input.finish()?;
+        if last_id > LAST_ID_MAX {
+            return Err(Corrupt("no more ids of log entries"));
+        }
         Ok(Log { last_id, ..Log::new(retention) })
     }
 
