@@ -119,24 +119,32 @@ fn load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> Result<T, Corr
     if encoding > T::ENCODING {
         return Err(Corrupt("it was written by a newer version"));
     }
-    stored::load(std::iter::from_fn(|| next_section(io).transpose()))
+    let mut last = false;
+    stored::load(std::iter::from_fn(|| (!last).then(|| next_section(io, &mut last))))
 }
 
-/// RDB: before each section the number 1, after the last one the number 0.
-fn next_section(io: *mut RedisModuleIO) -> Result<Option<Buffer>, Corrupt> {
+/// RDB: before each section a number.
+const MORE_FOLLOW: u64 = 1;
+const LAST: u64 = 2;
+
+fn next_section(io: *mut RedisModuleIO, last: &mut bool) -> Result<Buffer, Corrupt> {
     let intact = || if api!(RedisModule_IsIOError(io)) == 0 { Ok(()) } else { Err(Corrupt("cut short")) };
-    let more = api!(RedisModule_LoadUnsigned(io));
+    let place = api!(RedisModule_LoadUnsigned(io));
     intact()?;
-    match more {
-        0 => Ok(None),
-        1 => {
-            let mut len = 0;
-            let start = api!(RedisModule_LoadStringBuffer(io, &mut len));
-            let buffer = Buffer { start: start.cast(), len };
-            intact().map(|()| Some(buffer))
-        }
-        _ => Err(Corrupt("neither a section nor the end")),
-    }
+    *last = match place {
+        MORE_FOLLOW => false,
+        LAST => true,
+        _ => return Err(Corrupt("neither a section nor the last one")),
+    };
+    let mut len = 0;
+    let start = api!(RedisModule_LoadStringBuffer(io, &mut len));
+    let buffer = Buffer { start: start.cast(), len };
+    intact().map(|()| buffer)
+}
+
+fn save_section(io: *mut RedisModuleIO, place: u64, section: &[u8]) {
+    api!(RedisModule_SaveUnsigned(io, place));
+    api!(RedisModule_SaveStringBuffer(io, section.as_ptr().cast(), section.len()));
 }
 
 /// A buffer of the server's, freed when dropped. It may be null.
@@ -165,11 +173,14 @@ unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut 
         || (),
         || {
             // SAFETY: the server passes one of our values.
-            unsafe { self::value::<T>(value) }.sections(&mut |section| {
-                api!(RedisModule_SaveUnsigned(io, 1));
-                api!(RedisModule_SaveStringBuffer(io, section.as_ptr().cast(), section.len()));
+            let value = unsafe { self::value::<T>(value) };
+            let mut before: Option<Vec<u8>> = None;
+            value.sections(&mut |section| {
+                if let Some(before) = before.replace(section.to_vec()) {
+                    save_section(io, MORE_FOLLOW, &before);
+                }
             });
-            api!(RedisModule_SaveUnsigned(io, 0));
+            save_section(io, LAST, &before.unwrap_or_default());
         },
     );
 }

@@ -13,4 +13,4 @@ mod idblock;
 mod log;
 mod scounter;
 mod settings;
-mod witness;
+pub mod witness;

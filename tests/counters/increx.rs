@@ -1,7 +1,7 @@
 //! `SCOUNTER.INCREX`: the native INCREX of Redis 8.8 and Valkey 9.2, to the letter.
 
 use super::WRONG_TYPE;
-use super::witness::Witness;
+use crate::commands::witness::Witness;
 use crate::harness::*;
 use crate::payload::Payload;
 

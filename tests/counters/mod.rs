@@ -21,9 +21,6 @@ mod quiet;
 mod retries;
 mod several;
 mod tokens;
-#[allow(clippy::duplicate_mod)] // the witness of tests/commands, which keeps it to itself
-#[path = "../commands/witness.rs"]
-mod witness;
 
 use crate::harness::*;
 

@@ -1,7 +1,7 @@
 //! `SCOUNTER.CREATE`, `SCOUNTER.ALTER`, `SCOUNTER.INFO`
 
-use super::witness::Witness;
 use super::{NO_KEY, WRONG_TYPE, field};
+use crate::commands::witness::Witness;
 use crate::harness::*;
 
 /// The fields of INFO before `memory`, of a plain counter that was made in passing.

@@ -1,6 +1,6 @@
 //! Who is told of a change: watchers, subscribers, replicas. And that nobody is told where nothing changed.
 
-use super::witness::Witness;
+use crate::commands::witness::Witness;
 use crate::harness::*;
 use redis::Value;
 

@@ -1,7 +1,7 @@
 //! `SCOUNTER.MINCR`, `SCOUNTER.MGET`, `SCOUNTER.SET`
 
-use super::witness::Witness;
 use super::{WRONG_TYPE, field};
+use crate::commands::witness::Witness;
 use crate::harness::*;
 use crate::payload::Payload;
 

@@ -1,7 +1,7 @@
 //! What a token stands for, for how long, and what it costs.
 
 use super::field;
-use super::witness::Witness;
+use crate::commands::witness::Witness;
 use crate::harness::*;
 
 const MISMATCH: &str = "IDMPMISMATCH token must come with the command and arguments of its first use";
