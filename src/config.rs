@@ -1,7 +1,6 @@
 //! The settings `tallybook.*`: what they are called, what they may be, what they are now. Only this
 //! file reads them; decisions get them through their environment.
 
-use crate::commands::args::{integer, retention_bound};
 use crate::host::Text;
 use std::sync::Mutex;
 use tallybook_domain::audit::Retention;
@@ -28,11 +27,11 @@ fn parse_log_default(text: &str) -> Option<Option<Retention>> {
     if text.eq_ignore_ascii_case("OFF") {
         return Some(None);
     }
-    let mut words = text.split_ascii_whitespace().map(str::as_bytes);
-    let mut retention = None;
-    while let Some(word) = words.next() {
-        let bound = integer("bound", words.next()?).ok()?;
-        retention_bound(retention.get_or_insert_default(), word, bound).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let mut retention: Option<Retention> = None;
+    while let Some(name) = words.next() {
+        let bound = words.next()?.parse().ok()?;
+        retention.get_or_insert_default().bind(name.as_bytes(), bound).ok()?;
     }
     Some(retention)
 }

@@ -114,7 +114,7 @@ impl<'a> Options<'a> {
             Some(retention) => {
                 let value = self.value()?;
                 let bound = integer("log bound", value)?;
-                retention_bound(retention, word, bound)
+                retention.bind(word, bound)
             }
         }
     }
@@ -128,18 +128,6 @@ pub fn is(word: &[u8], name: &[u8]) -> bool {
 /// Exactly `count` arguments behind the name of the command.
 pub fn exactly(args: &Args<'_>, count: usize) -> Result<(), Error> {
     if args.len() == count + 1 { Ok(()) } else { Err(Error::Arity) }
-}
-
-/// Sets one bound of a log by its name.
-pub fn retention_bound(retention: &mut Retention, word: &[u8], bound: i64) -> Result<(), Error> {
-    let place = match word.to_ascii_uppercase().as_slice() {
-        b"MAXLEN" => &mut retention.len_max,
-        b"MAXAGE" => &mut retention.age_max_ms,
-        b"MAXBYTES" => &mut retention.bytes_max,
-        _ => return Err(Error::Syntax),
-    };
-    let bound = within("log bound", bound, 1, i64::MAX)?;
-    once(place, bound.unsigned_abs())
 }
 
 /// An option that may stand only once.
@@ -200,14 +188,5 @@ mod tests {
         ] {
             assert_eq!(integer("value", text.as_bytes()).ok(), value, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_bound_of_the_log_stands_once() {
-        let mut retention = Retention::default();
-        assert!(retention_bound(&mut retention, b"maxlen", 5).is_ok());
-        assert_eq!(retention_bound(&mut retention, b"MAXLEN", 5), Err(Error::Syntax));
-        assert_eq!(retention_bound(&mut retention, b"MAXWEIGHT", 5), Err(Error::Syntax));
-        assert!(retention_bound(&mut retention, b"MAXAGE", 0).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub trait Environment {
     }
     /// Who sent the command.
     fn caller(&self) -> Caller<'_>;
-    /// 128 bits from the operating system's generator.
+    /// 128 bits from a cryptographic generator.
     fn random(&self) -> [u8; 16];
     /// 64 bits more of it at each call.
     fn random_u64(&self) -> u64;

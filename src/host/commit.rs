@@ -3,7 +3,7 @@
 use super::context::{Args, Context, Key, OwnedString, Reply};
 use super::environment::{Live, obeys};
 use super::keyspace::{Slot, open};
-use super::log;
+use super::server_log;
 use super::value_type::ValueType;
 use redis_module::raw::REDISMODULE_NOTIFY_MODULE;
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ pub fn conclude_all<'a, T: ValueType>(
 }
 
 fn broken(corrupt: Corrupt) -> Error {
-    log::warning(&format!("tallybook decided on an effect that does not apply: {corrupt}"));
+    server_log::warning(&format!("tallybook decided on an effect that does not apply: {corrupt}"));
     Error::Internal
 }
 
@@ -101,7 +101,7 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
 }
 
 fn refused(corrupt: Corrupt) -> Error {
-    log::warning(&format!("tallybook refused an effect: {corrupt}"));
+    server_log::warning(&format!("tallybook refused an effect: {corrupt}"));
     Error::Effect(corrupt.0)
 }
 
@@ -213,7 +213,7 @@ fn replicate_pairs<T: ValueType>(context: &Context, pairs: &[OwnedString]) {
 
 fn check(status: i32) {
     if status != 0 {
-        log::warning("tallybook could not replicate a change");
+        server_log::warning("tallybook could not replicate a change");
     }
 }
 
@@ -227,7 +227,7 @@ fn announce<T: ValueType>(context: &Context, slot: Slot<'_, T>, effect: &T::Effe
 fn announce_name<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
     signal(context, key, T::events(effect));
     if let Some(warning) = T::warning(effect) {
-        log::warning(&format!("tallybook key '{}': {warning}", key.shown()));
+        server_log::warning(&format!("tallybook key '{}': {warning}", key.shown()));
     }
 }
 

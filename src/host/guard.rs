@@ -1,6 +1,6 @@
 //! No panic reaches the server: each function that C calls runs inside `guard`.
 
-use super::log;
+use super::server_log;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 /// Runs `body`; where it panics, logs and returns what `fallback` makes.
@@ -12,5 +12,5 @@ pub fn guard<R>(fallback: impl FnOnce() -> R, body: impl FnOnce() -> R) -> R {
 
 /// Lets a panic name its place in the server's log, instead of on standard error.
 pub fn install_hook() {
-    set_hook(Box::new(|panic| log::warning(&format!("tallybook {panic}"))));
+    set_hook(Box::new(|panic| server_log::warning(&format!("tallybook {panic}"))));
 }

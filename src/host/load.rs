@@ -4,8 +4,8 @@ use super::api;
 use super::config::Text;
 use super::context::{Args, Context, Reply};
 use super::guard::{guard, install_hook};
-use super::log;
 use super::register::{self, Command};
+use super::server_log;
 use super::value_type::{self, ValueType};
 use redis_module::raw::{
     Export_RedisModule_Init, REDISMODULE_APIVER_1, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS,
@@ -92,7 +92,7 @@ pub fn on_load(
     match loaded {
         Ok(()) => 0,
         Err(why) => {
-            log::warning(&format!("tallybook cannot be loaded: {why}"));
+            server_log::warning(&format!("tallybook cannot be loaded: {why}"));
             1
         }
     }

@@ -15,8 +15,8 @@ mod environment;
 mod guard;
 mod keyspace;
 mod load;
-mod log;
 mod register;
+mod server_log;
 mod value_type;
 
 pub use commit::{Step, conclude, conclude_all, execute};

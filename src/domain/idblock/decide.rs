@@ -89,7 +89,7 @@ impl IdBlock {
     /// Decides on going past an id that came from elsewhere. Never backwards.
     pub fn decide_advance<'a>(&self, id: i64, environment: &'a impl Environment) -> Decided<'a, ()> {
         let mark = self.range().ordinals_up_to(id);
-        if mark <= self.live.position {
+        if mark <= self.volatile.position {
             return Ok(Decision::Unchanged(()));
         }
         let effect = BlockEffect {
@@ -105,7 +105,7 @@ impl IdBlock {
     /// What would be handed out next.
     pub(super) fn next_ordinal(&self, now_ms: u64) -> u64 {
         let clock = self.kept.clock.map_or(0, |clock| clock.ordinal(now_ms));
-        self.live.position.max(clock)
+        self.volatile.position.max(clock)
     }
 
     fn take(&self, count: u64, at_least: u64, now_ms: u64) -> Result<(Reserved, Block), Error> {
@@ -120,7 +120,7 @@ impl IdBlock {
     }
 
     fn becomes_low(&self, reserved: Reserved) -> bool {
-        !self.is_low(self.live.position) && reserved.end().is_some_and(|end| self.is_low(end))
+        !self.is_low(self.volatile.position) && reserved.end().is_some_and(|end| self.is_low(end))
     }
 
     /// Whether nine tenths of the range lie before an ordinal.

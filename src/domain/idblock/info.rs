@@ -10,7 +10,7 @@ impl IdBlock {
     pub fn info(&self, environment: &impl Environment) -> Fields {
         let (now_ms, range) = (environment.now_ms(), self.range());
         let next = if environment.is_replica() { self.kept.mark } else { self.next_ordinal(now_ms) };
-        let per_minute = self.live.rate.per_minute(now_ms);
+        let per_minute = self.volatile.rate.per_minute(now_ms);
         let (clock, codes) = (self.kept.clock, self.codes());
         let mut fields = vec![
             Field::maybe("next", range.id(next)),

@@ -62,7 +62,7 @@ struct Kept {
 
 /// What only this process knows.
 #[derive(Debug, Clone)]
-struct Live {
+struct Volatile {
     position: u64,
     rate: Rate,
 }
@@ -71,13 +71,13 @@ struct Live {
 #[derive(Debug, Clone)]
 pub struct IdBlock {
     kept: Kept,
-    live: Live,
+    volatile: Volatile,
 }
 
 impl IdBlock {
     fn new(kept: Kept) -> Self {
-        let live = Live { position: kept.mark, rate: Rate::default() };
-        IdBlock { kept, live }
+        let volatile = Volatile { position: kept.mark, rate: Rate::default() };
+        IdBlock { kept, volatile }
     }
 
     /// The ids that the sequence can have.
@@ -165,9 +165,9 @@ impl IdBlock {
 
         // From here on the change must succeed.
         let single = u64::from(effect.raised.is_some());
-        self.live.rate.count(effect.reserved.map_or(single, |reserved| reserved.count), at_ms);
+        self.volatile.rate.count(effect.reserved.map_or(single, |reserved| reserved.count), at_ms);
         self.kept.mark = mark;
-        self.live.position = mark;
+        self.volatile.position = mark;
         self.kept.ledger.set_options(posting);
         self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
         self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
