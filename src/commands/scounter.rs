@@ -32,7 +32,9 @@ pub fn decr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 
 /// The third argument is the delta unless it is the word IDMP or NOTE.
 fn parse_add<'a>(args: &Args<'a>) -> Result<(i64, Envelope<'a>), Error> {
-    required(args, 1)?;
+    if args.len() < 2 {
+        return Err(Error::Arity);
+    }
     let (mut delta, mut envelope, mut options) = (1, Envelope::default(), Options::new(args, 2));
     if let Some(word) = args.get(2).filter(|word| !is(word, b"IDMP") && !is(word, b"NOTE")) {
         delta = integer("delta", word)?;

@@ -3,7 +3,7 @@
 use super::context::{Context, Key};
 use super::value_type::ValueType;
 use redis_module::raw::RedisModuleKey;
-use redis_module::raw::{REDISMODULE_KEYTYPE_EMPTY, REDISMODULE_KEYTYPE_MODULE, REDISMODULE_READ, REDISMODULE_WRITE};
+use redis_module::raw::{REDISMODULE_KEYTYPE_EMPTY, REDISMODULE_READ, REDISMODULE_WRITE};
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -34,15 +34,12 @@ pub fn read<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slo
 fn open_as<'c, T: ValueType>(context: &'c Context, name: Key<'c>, mode: u32) -> Result<Slot<'c, T>, Error> {
     let key = api!(RedisModule_OpenKey(context.raw, name.raw, mode.cast_signed()));
     let mut slot = Slot { name, key, value: None, context: PhantomData };
-    if key.is_null() || is(key, REDISMODULE_KEYTYPE_EMPTY) {
+    // No type at all for a key that is missing, or of another type than a module's.
+    if api!(RedisModule_ModuleTypeGetType(key)) == T::handle().get() {
+        slot.value = NonNull::new(api!(RedisModule_ModuleTypeGetValue(key)).cast());
         return Ok(slot);
     }
-    let ours = is(key, REDISMODULE_KEYTYPE_MODULE) && api!(RedisModule_ModuleTypeGetType(key)) == T::handle().get();
-    if !ours {
-        return Err(Error::WrongType);
-    }
-    slot.value = NonNull::new(api!(RedisModule_ModuleTypeGetValue(key)).cast());
-    Ok(slot)
+    if key.is_null() || is(key, REDISMODULE_KEYTYPE_EMPTY) { Ok(slot) } else { Err(Error::WrongType) }
 }
 
 fn is(key: *mut RedisModuleKey, key_type: isize) -> bool {

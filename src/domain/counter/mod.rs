@@ -127,15 +127,16 @@ impl Counter {
 
     fn change(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
         let outcome = self.outcome(effect)?;
+        if self.extras.is_none() && effect.concerns_value_only() {
+            self.value = outcome.value;
+            return Ok(());
+        }
         let (at_ms, log, limits) = (effect.at_ms, effect.log(), effect.setup.as_ref().and_then(|setup| setup.limits));
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
         self.check_ledger(posting, outcome.change)?;
 
         // From here on the change must succeed.
         self.value = outcome.value;
-        if self.extras.is_none() && effect.concerns_value_only() {
-            return Ok(());
-        }
         let extras = self.extras_mut();
         extras.bounds = new_bounds(effect).unwrap_or(extras.bounds);
         extras.ledger.set_options(posting);
