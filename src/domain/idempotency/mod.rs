@@ -29,6 +29,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+use crate::limits::{NAME_LEN_MAX, TOKEN_COUNT_MAX};
 use crate::wire::{Corrupt, Reader};
 use index::{Index, Key};
 use log::{Log, Record};
@@ -37,14 +38,11 @@ use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::hash::Hasher;
 
-/// Longest producer, longest token, in bytes.
-pub const NAME_LEN_MAX: usize = 255;
-
 /// Longest reply, in bytes.
 pub const REPLY_LEN_MAX: usize = 255;
 
 /// Highest `count_max`: so many of the longest records still have distinct 32-bit addresses.
-pub const COUNT_MAX: u64 = 5_000_000;
+pub const COUNT_MAX: u64 = TOKEN_COUNT_MAX.unsigned_abs();
 
 /// Dead records swept by one call: at least, at most, and one of so many in between. The least keeps
 /// up with one death a call; the share keeps a trickle of calls from holding on to the memory of a
