@@ -19,7 +19,7 @@ use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use tallybook_domain::fence::{Electable, Fence, Forgotten, Standing, Todo, Uid, View};
+use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Uid, View};
 
 /// What the operator has set.
 pub struct Settings {
@@ -180,9 +180,8 @@ pub fn executed(uid: &Uid, mark: u64) {
     }
     with(|state| {
         if state.fence.marks().get(uid) >= Some(mark) {
-            return;
-        }
-        if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
+            // The journal has it already.
+        } else if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
             state.journal.append_now(&state.fence, uid, mark, settings.window_max, settings.replica_sync);
         } else {
             state.journal.append(&state.fence, uid, mark, settings.window_max);
@@ -197,16 +196,12 @@ pub fn arrived<T: ValueType>(value: &mut T) {
     if flags() & LOADING == 0 {
         return;
     }
-    let Some(mark) = value.mark() else { return };
-    let is_from_file = with(|state| {
-        if let Source::Primary(_) = state.source {
-            state.loaded.push(mark);
-        }
-        state.source == Source::File
+    let Some((uid, mark)) = value.mark() else { return };
+    with(|state| match state.source {
+        Source::None => {}
+        Source::Primary(_) => state.loaded.push((uid, mark)),
+        Source::File => value.arrive_from_file(state.fence.marks().get(&uid)),
     });
-    if is_from_file {
-        value.set_from_file();
-    }
 }
 
 /// The mark of this time-sortable allocator is to be kept ahead of the clock.
@@ -215,7 +210,7 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 }
 
 /// The primary announced its electable set.
-pub fn told(set: &[String], me: &[String]) {
+pub fn told(set: &Announcement, me: &[String]) {
     with(|state| {
         if state.fence.told(set, me) && !state.fence.marks().is_empty() {
             state.journal.save(&state.fence);
@@ -368,7 +363,7 @@ impl State {
         if announce && !is_saved {
             self.fence.follower_came();
         }
-        let announce = (announce && is_saved).then(|| self.fence.electable().announcement());
+        let announce = (announce && is_saved).then(|| self.fence.announcement().encode());
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;
@@ -433,9 +428,4 @@ const LOADING: u32 = REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC
 /// The flags of the server as a whole.
 fn flags() -> u32 {
     Context { raw: null_mut() }.flags()
-}
-
-/// Reads an announcement. Nothing in it is trusted.
-pub fn read_announcement(bytes: &[u8]) -> Result<Vec<String>, tallybook_domain::wire::Corrupt> {
-    Electable::read_announcement(bytes)
 }

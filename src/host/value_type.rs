@@ -54,8 +54,8 @@ pub trait ValueType: Stored + Clone + 'static {
     fn is_kept_ahead(&self) -> bool {
         false
     }
-    /// It came from a file of this server.
-    fn set_from_file(&mut self) {}
+    /// It came from a file of this server, of which the journal knows this mark.
+    fn arrive_from_file(&mut self, _known_mark: Option<u64>) {}
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
     /// Bytes on the heap.

@@ -61,8 +61,8 @@ impl ValueType for IdBlock {
         self.is_kept()
     }
 
-    fn set_from_file(&mut self) {
-        IdBlock::set_from_file(self);
+    fn arrive_from_file(&mut self, known_mark: Option<u64>) {
+        IdBlock::arrive_from_file(self, known_mark);
     }
 
     fn copy(&self, database: u32, name: &[u8]) -> Self {

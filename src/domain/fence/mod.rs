@@ -7,6 +7,7 @@
 //! ```text
 //!   mod.rs         tickets, terms, who has acknowledged what
 //!   electable.rs   who must acknowledge
+//!   announcement.rs  what followers are told of it
 //!   marks.rs       the highest mark that this node knows of each allocator
 //!   journal.rs     both of them as bytes in a file
 //! ```
@@ -37,10 +38,14 @@
 //! leases (clocks), counting whoever is connected now (a partition leaves nobody to ask), and counting
 //! a follower before it ever acknowledged (a tool that only reads the stream would stop everything).
 
+mod announcement;
 mod electable;
 pub mod journal;
 mod marks;
+#[cfg(test)]
+mod simulation;
 
+pub use announcement::Announcement;
 pub use electable::{Electable, Forgotten};
 pub use marks::Marks;
 
@@ -130,6 +135,9 @@ pub struct Fence {
     term: Term,
     electable: Electable,
     marks: Marks,
+    /// Marks that this node knows of and its dataset does not, as after it followed another primary than
+    /// the one that raised them.
+    ahead: BTreeMap<Uid, u64>,
     raises: VecDeque<Raise>,
     issued: Ticket,
     granted: Ticket,
@@ -137,6 +145,9 @@ pub struct Fence {
     acknowledged: BTreeMap<String, u64>,
     replicas_min: usize,
     announce_due: bool,
+    /// For a test: every mark is safe at once.
+    #[cfg(test)]
+    is_reckless: bool,
 }
 
 impl Default for Fence {
@@ -152,6 +163,7 @@ impl Fence {
             term: Term(1),
             electable,
             marks,
+            ahead: BTreeMap::new(),
             raises: VecDeque::new(),
             issued: Ticket::default(),
             granted: Ticket::default(),
@@ -159,6 +171,8 @@ impl Fence {
             acknowledged: BTreeMap::new(),
             replicas_min: 0,
             announce_due: false,
+            #[cfg(test)]
+            is_reckless: false,
         }
     }
 
@@ -195,13 +209,17 @@ impl Fence {
     /// This node, which issues, raised a mark; its journal will have it at position `journal`.
     pub fn raise(&mut self, uid: Uid, mark: u64, journal: u64) {
         self.electable.begin();
-        self.marks.raise(uid, mark);
+        self.execute(uid, mark);
         self.issued = self.issued.next();
         self.raises.push_back(Raise { ticket: self.issued, journal, target: None });
     }
 
     /// This node executed a mark that another one raised.
     pub fn execute(&mut self, uid: Uid, mark: u64) {
+        match self.marks.get(&uid).filter(|known| *known > mark) {
+            Some(known) => drop(self.ahead.insert(uid, known)),
+            None => drop(self.ahead.remove(&uid)),
+        }
         self.marks.raise(uid, mark);
     }
 
@@ -226,7 +244,11 @@ impl Fence {
             raise.target = Some(view.offset);
             todo.ask = !view.followers.is_empty();
         }
-        todo.announce = std::mem::take(&mut self.announce_due) | todo.save;
+        self.announce_due |= todo.save;
+        // Who does not know the whole set tells nobody a part of it.
+        if self.electable.orphan_of().is_none() {
+            todo.announce = std::mem::take(&mut self.announce_due);
+        }
         todo.wake = self.grant();
         todo
     }
@@ -241,6 +263,10 @@ impl Fence {
     }
 
     fn is_safe(&self, raise: &Raise) -> bool {
+        #[cfg(test)]
+        if self.is_reckless {
+            return true;
+        }
         let Some(target) = raise.target else { return false };
         let acknowledged = self.acknowledged.values().filter(|&&offset| offset >= target).count();
         raise.journal <= self.journalled
@@ -270,10 +296,17 @@ impl Fence {
         self.electable.follow(primary);
     }
 
-    /// This node took over the whole dataset of `primary`, with these marks in it.
+    /// This node took over the whole dataset of `primary`, with these marks in it. Of allocators that are
+    /// not in it, this node knows nothing any more: were one to come back from an old file, its mark would
+    /// be worth nothing.
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
-        marks.into_iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
+        self.ahead.clear();
+        let known = std::mem::take(&mut self.marks);
+        for (uid, mark) in marks {
+            known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
+            self.execute(uid, mark);
+        }
         self.electable.orphan(primary);
     }
 
@@ -282,10 +315,20 @@ impl Fence {
         self.begin_term();
     }
 
+    /// What a primary tells its followers: who is electable, and the marks that its dataset lacks.
+    pub fn announcement(&self) -> Announcement {
+        Announcement { nodes: self.electable.members().map(str::to_owned).collect(), ahead: self.ahead.clone() }
+    }
+
     /// The primary announced its set. Returns whether this node, known by one of the names in `me`, is
     /// in it; otherwise nothing changes.
-    pub fn told(&mut self, set: &[String], me: &[String]) -> bool {
-        self.electable.told(set, me)
+    pub fn told(&mut self, announcement: &Announcement, me: &[String]) -> bool {
+        let is_named = self.electable.told(&announcement.nodes, me);
+        for (uid, mark) in announcement.ahead.iter().filter(|_| is_named) {
+            self.marks.raise(*uid, *mark);
+            self.ahead.insert(*uid, *mark);
+        }
+        is_named
     }
 
     /// An operator says that a node will never issue again.
