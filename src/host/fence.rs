@@ -22,6 +22,7 @@ use std::sync::{Mutex, OnceLock};
 use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Uid, View};
 
 /// What the operator has set.
+#[derive(Clone, Copy)]
 pub struct Settings {
     /// How long a reservation may wait.
     pub wait_ms: i64,
@@ -29,8 +30,6 @@ pub struct Settings {
     pub replicas_min: usize,
     /// The largest window.
     pub window_max: u64,
-    /// The journal's file name in the data directory; empty: none.
-    pub journal: String,
     /// Whether a replica brings a mark to the disk before it acknowledges it.
     pub replica_sync: bool,
 }
@@ -49,6 +48,8 @@ const KEEP_MS: u64 = 500;
 pub struct Needs {
     /// Reads the settings.
     pub settings: fn() -> Settings,
+    /// Reads the journal's file name in the data directory; empty: none.
+    pub journal: fn() -> String,
     /// Looks after the mark of a time-sortable allocator, and says whether that is still wanted.
     pub keep: fn(&Context, Key<'_>) -> bool,
 }
@@ -109,7 +110,7 @@ fn with<R>(body: impl FnOnce(&mut State) -> R) -> R {
 
 /// What the operator has set now.
 pub fn settings() -> Settings {
-    let none = || Settings { wait_ms: 0, replicas_min: 0, window_max: 1, journal: String::new(), replica_sync: false };
+    let none = || Settings { wait_ms: 0, replicas_min: 0, window_max: 1, replica_sync: false };
     NEEDS.get().map_or_else(none, |needs| (needs.settings)())
 }
 
@@ -121,7 +122,7 @@ pub fn look() {
 /// Reads the journal. The server has read its configuration, and no data yet.
 pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     let settings = (NEEDS.get_or_init(|| needs).settings)();
-    let name = settings.journal.replace("{port}", &replication::port(context).to_string());
+    let name = (needs.journal)().replace("{port}", &replication::port(context).to_string());
     let opened = if name.is_empty() {
         Opened { journal: Journal::none(), fence: Fence::default() }
     } else {
