@@ -241,11 +241,16 @@ pub fn show(context: &Context) -> Shown {
     };
     with(|state| Shown {
         is_primary,
-        nodes: state.fence.electable().members().map(|node| (node.to_owned(), state.fence.acknowledged(node))).collect(),
+        nodes: state
+            .fence
+            .electable()
+            .members()
+            .map(|node| (node.to_owned(), state.fence.acknowledged(node)))
+            .collect(),
         orphan_of: state.fence.electable().orphan_of().map(str::to_owned),
         offset,
         journal: state.journal.state(),
-        waiting: state.parked.len(),
+        waiting: state.parked.iter().filter(|parked| !parked.is_late(now_ms())).count(),
         waiting_for: if state.fence.is_pending() { state.fence.waits_for() } else { Vec::new() },
     })
 }

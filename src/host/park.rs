@@ -41,7 +41,12 @@ impl Parked {
         self.wait.ticket
     }
 
-    /// Whether it cannot be waiting any more.
+    /// Whether the server has answered it for its being late.
+    pub fn is_late(&self, now_ms: u64) -> bool {
+        now_ms >= self.until_ms
+    }
+
+    /// Whether its handle can be given back.
     pub fn is_over(&self, now_ms: u64) -> bool {
         now_ms >= self.until_ms.saturating_add(GRACE_MS)
     }

@@ -50,6 +50,7 @@ pub use electable::{Electable, Forgotten};
 pub use marks::Marks;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 /// The identity of an allocator.
 pub type Uid = [u8; 16];
@@ -93,6 +94,12 @@ pub struct Wait {
     pub count: u64,
     /// Whom everybody waits for, in words, once that is told to anybody.
     pub whom: String,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry", self.whom)
+    }
 }
 
 /// A raise that is not safe yet.

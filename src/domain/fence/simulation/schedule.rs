@@ -134,19 +134,12 @@ impl Schedule {
         }
         let request = Reserve { count, at_least: count, codes: false };
         match value.decide_reserve(&request, &envelope, node) {
-            Ok(decision) => {
-                self.conclude(index, number, map(decision, |block| Some((block.first, block.last))))
-            }
+            Ok(decision) => self.conclude(index, number, map(decision, |block| Some((block.first, block.last)))),
             Err(error) => allowed(error),
         }
     }
 
-    fn conclude(
-        &mut self,
-        index: usize,
-        number: u64,
-        (effect, reply): (Option<(BlockEffect<'static>, Form)>, Option<(i64, i64)>),
-    ) -> Result<(), String> {
+    fn conclude(&mut self, index: usize, number: u64, (effect, reply): Outcome) -> Result<(), String> {
         if let Some((effect, form)) = effect {
             self.nodes[index].commit(&effect, number, form == Form::Effect);
         }
@@ -254,7 +247,8 @@ impl Schedule {
     fn heal(&mut self, index: usize) {
         let primaries = (0..NODES).filter(|node| self.nodes[*node].role == Role::Primary);
         let latest = primaries.max_by_key(|node| self.nodes[*node].epoch);
-        let is_well = self.nodes[index].link.is_some() && latest.map(|of| Role::Replica { of }) == Some(self.nodes[index].role);
+        let is_well =
+            self.nodes[index].link.is_some() && latest.map(|of| Role::Replica { of }) == Some(self.nodes[index].role);
         if let Some(of) = latest.filter(|of| *of != index && !is_well) {
             self.follow(index, of);
         }
@@ -313,7 +307,8 @@ impl Schedule {
         self.note(|names| format!("{} restarts, {lost} bytes of its journal lost", names[index]));
         self.nodes[index].restart(snapshot, lost);
         let node = &self.nodes[index];
-        let (known, mark) = (node.fence.marks().get(b"one and the same"), node.value.as_ref().map(|value| value.fenced_mark()));
+        let (known, mark) =
+            (node.fence.marks().get(b"one and the same"), node.value.as_ref().map(|value| value.fenced_mark()));
         self.note(|_| format!("  known {known:?}, mark {mark:?}"));
         self.flush(index);
     }
