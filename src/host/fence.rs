@@ -15,7 +15,6 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
 };
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -39,6 +38,9 @@ const ASK_AGAIN_MS: u64 = 100;
 
 /// How long a replica may be gone before an operator is told.
 const GONE_MS: u64 = 10_000;
+
+/// How many ticks pass before a journal that failed is tried again.
+const RETRY_TICKS: u32 = 10;
 
 /// How often the marks of time-sortable allocators are looked after.
 const KEEP_MS: u64 = 500;
@@ -72,6 +74,7 @@ struct State {
     /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
     kept: HashSet<(i32, Vec<u8>)>,
     kept_ms: u64,
+    ticks: u32,
 }
 
 /// Where a dataset that is being loaded comes from.
@@ -126,7 +129,9 @@ pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     let opened = if name.is_empty() {
         Opened { journal: Journal::none(), fence: Fence::default() }
     } else {
-        Journal::open(Path::new(&name), settings.window_max)
+        // The server may be told to change its directory later; the journal stays where it is.
+        let directory = std::env::current_dir().unwrap_or_default();
+        Journal::open(&directory.join(name), settings.window_max)
     };
     with(|state| *state = State::new(opened.fence, opened.journal));
     if let Role::Replica(primary) = role(context) {
@@ -301,8 +306,12 @@ pub fn loading_ended(is_whole: bool) {
 
 /// A tenth of a second has passed.
 pub fn tick() {
+    let window_max = settings().window_max;
     with(|state| {
-        state.journal.retry(&state.fence);
+        state.ticks = state.ticks.wrapping_add(1);
+        if state.ticks.is_multiple_of(RETRY_TICKS) {
+            state.journal.retry(&mut state.fence, window_max);
+        }
         if !state.fence.marks().is_empty() || !state.parked.is_empty() {
             look();
         }
@@ -354,6 +363,7 @@ impl State {
             gone: BTreeMap::new(),
             kept: HashSet::new(),
             kept_ms: 0,
+            ticks: 0,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Journal {
     synced: Arc<Synced>,
     syncing: Option<Sender<(Arc<File>, u64)>>,
     failure: Option<String>,
+    /// Whether what stands in the file is known; nothing may take its place before.
+    is_read: bool,
 }
 
 /// What was found at the start.
@@ -55,12 +57,12 @@ impl Journal {
     /// No journal at all: nothing is waited for.
     pub fn none() -> Self {
         let synced = Arc::default();
-        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None }
+        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None, is_read: true }
     }
 
     /// Reads the journal at `path`, where there is one. It is made with the first mark.
     pub fn open(path: &Path, window_max: u64) -> Opened {
-        let mut journal = Journal { path: Some(path.to_owned()), ..Journal::none() };
+        let mut journal = Journal { path: Some(path.to_owned()), is_read: false, ..Journal::none() };
         let fence = match journal.read(window_max) {
             Ok(fence) => fence,
             Err(error) => {
@@ -74,7 +76,10 @@ impl Journal {
     fn read(&mut self, window_max: u64) -> io::Result<Fence> {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fence::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.is_read = true;
+                return Ok(Fence::default());
+            }
             file => file?,
         };
         lock(&file)?;
@@ -96,6 +101,7 @@ impl Journal {
             marks.skip(window_max);
             self.rewrite(&electable, &marks)?;
         }
+        self.is_read = true;
         Ok(Fence::new(electable, marks))
     }
 
@@ -213,14 +219,22 @@ impl Journal {
         Ok(())
     }
 
-    /// Tries again what failed. To be called now and then.
-    pub fn retry(&mut self, fence: &Fence) {
+    /// Tries again what failed. To be called now and then. What could not be read at the start is read as
+    /// soon as that is possible.
+    pub fn retry(&mut self, fence: &mut Fence, window_max: u64) {
         if self.synced.has_failed.swap(false, Ordering::AcqRel) {
             self.fail(&io::Error::other("it could not be brought to the disk"));
         }
-        if self.failure.is_some() {
-            self.save(fence);
+        if self.failure.is_none() {
+            return;
         }
+        if !self.is_read {
+            match self.read(window_max) {
+                Ok(found) => fence.found(&found),
+                Err(error) => return self.fail(&error),
+            }
+        }
+        self.save(fence);
     }
 
     fn fail(&mut self, error: &io::Error) {

@@ -41,6 +41,11 @@ impl Electable {
         self.orphan_of.as_deref()
     }
 
+    /// Whether anything is known at all.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// This node issues: if it has never followed anybody, nobody else can have its marks.
     pub(super) fn begin(&mut self) {
         self.has_begun = true;
@@ -76,8 +81,13 @@ impl Electable {
     }
 
     pub(super) fn forget(&mut self, node: &str) -> Forgotten {
-        let was_orphan = self.orphan_of.take_if(|primary| primary.as_str() == node).is_some();
-        if self.members.remove(node) || was_orphan { Forgotten::Gone } else { Forgotten::Unknown }
+        if self.members.remove(node) { Forgotten::Gone } else { Forgotten::Unknown }
+    }
+
+    /// The primary of an orphan needs not be waited for.
+    pub(super) fn adopt(&mut self) -> Forgotten {
+        self.orphan_of = None;
+        Forgotten::Gone
     }
 
     /// Appends it for the journal: the primary of an orphan, or nothing, then the members.

@@ -44,6 +44,8 @@ pub mod journal;
 mod marks;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 pub use announcement::Announcement;
 pub use electable::{Electable, Forgotten};
@@ -317,6 +319,15 @@ impl Fence {
         self.electable.orphan(primary);
     }
 
+    /// The journal could not be read when this node started, and now it was. Nothing has become safe since.
+    pub fn found(&mut self, journal: &Fence) {
+        self.begin_term();
+        if journal.electable.has_begun() {
+            self.electable = journal.electable.clone();
+        }
+        journal.marks.iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
+    }
+
     /// This node loaded a dataset from its own files.
     pub fn loaded(&mut self) {
         self.begin_term();
@@ -340,10 +351,11 @@ impl Fence {
 
     /// An operator says that a node will never issue again.
     pub fn forget(&mut self, node: &str) -> Forgotten {
-        if self.acknowledged.contains_key(node) && self.electable.orphan_of() != Some(node) {
-            return Forgotten::Online;
-        }
-        let forgotten = self.electable.forget(node);
+        let forgotten = match (self.electable.orphan_of() == Some(node), self.acknowledged.contains_key(node)) {
+            (true, _) => self.electable.adopt(),
+            (false, true) => Forgotten::Online,
+            (false, false) => self.electable.forget(node),
+        };
         self.announce_due |= forgotten == Forgotten::Gone;
         forgotten
     }
