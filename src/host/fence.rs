@@ -7,7 +7,7 @@
 use super::context::{Context, Key, OwnedString};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
-use super::park::Parked;
+use super::park::{Held, Parked};
 use super::replication::{self, Role, announce, ask, is_paused, role};
 use super::value_type::ValueType;
 use super::{park, server_log};
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Uid, View};
+use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Told, Uid, View};
 
 /// What the operator has set.
 #[derive(Clone, Copy)]
@@ -66,6 +66,8 @@ struct State {
     fence: Fence,
     journal: Journal,
     parked: Vec<Parked>,
+    /// Streams of primaries that know less than this server.
+    held: Vec<Held>,
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
@@ -169,11 +171,11 @@ pub fn park(parked: Parked) {
 }
 
 /// This server, which issues, raised the mark of an allocator.
-pub fn raised(uid: &Uid, mark: u64) {
+pub fn raised(uid: &Uid, mark: u64, position: u64) {
     let window_max = settings().window_max;
     with(|state| {
-        let position = state.journal.append(&state.fence, uid, mark, window_max);
-        state.fence.raise(*uid, mark, position);
+        let record = state.journal.append(&state.fence, uid, mark, window_max);
+        state.fence.raise(*uid, mark, position, record);
     });
     look();
 }
@@ -215,13 +217,27 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
     with(|state| state.kept.insert((database, name.to_vec())));
 }
 
-/// The primary announced its electable set.
-pub fn told(set: &Announcement, me: &[String]) {
-    with(|state| {
-        if state.fence.told(set, me) && !state.fence.marks().is_empty() {
+/// The primary announced its electable set. A primary that does not know of ids that this server has handed
+/// out must not get another acknowledgement: its stream is held. Returns whether it is not.
+pub fn told(context: &Context, set: &Announcement, me: &[String]) -> bool {
+    let told = with(|state| {
+        let told = state.fence.told(set, me);
+        if told == Told::Named && !state.fence.marks().is_empty() {
             state.journal.save(&state.fence);
         }
+        told
     });
+    if told == Told::Refused {
+        server_log::warning(
+            "tallybook: the primary of this server does not know of ids that were handed out here, since a promotion was \
+             undone. This server follows no further until it does, and fenced allocators of the primary wait: \
+             IDBLOCK.ADVANCE them there past every id in use",
+        );
+    }
+    let held = if told == Told::Refused { park::hold(context) } else { None };
+    let goes_on = held.is_none();
+    with(|state| state.held.extend(held));
+    goes_on
 }
 
 /// An operator says that a node will never issue again.
@@ -312,7 +328,7 @@ pub fn tick() {
         if state.ticks.is_multiple_of(RETRY_TICKS) {
             state.journal.retry(&mut state.fence, window_max);
         }
-        if !state.fence.marks().is_empty() || !state.parked.is_empty() {
+        if !state.fence.marks().is_empty() || !state.parked.is_empty() || !state.held.is_empty() {
             look();
         }
     });
@@ -333,13 +349,19 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     {
         let replicas_min = settings().replicas_min;
         let orders = with(|state| state.observe(View { offset, followers: &followers, replicas_min }, now_ms));
-        if let Some(set) = orders.announce {
-            announce(context, &set);
+        if let Some(set) = &orders.announce {
+            announce(context, set);
         }
         if orders.ask {
             ask(context);
         }
-        keep_all(context, now_ms);
+        if orders.announce.is_none() {
+            keep_all(context, now_ms); // an announcement stands alone: in a transaction nobody can be held
+        }
+    }
+    if with(|state| state.held.iter().any(|held| held.is_over(now_ms))) {
+        replication::leave(context); // to follow again, from a whole dataset
+        with(|state| std::mem::take(&mut state.held)).into_iter().for_each(park::release);
     }
     let awake = with(|state| state.awake(now_ms));
     awake.into_iter().for_each(park::unpark);
@@ -357,6 +379,7 @@ impl State {
             fence,
             journal,
             parked: Vec::new(),
+            held: Vec::new(),
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
@@ -372,7 +395,8 @@ impl State {
             return Orders { announce: None, ask: false };
         }
         self.fence.journalled(self.journal.synced());
-        let Todo { save, announce, ask, .. } = self.fence.observe(view);
+        let Todo { save, announce, ask, granted } = self.fence.observe(view);
+        granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
         self.warn_of_gone(now_ms);
         // What this server may forget, nobody shall rely on.
         let is_saved = !save || self.journal.save(&self.fence);
@@ -383,14 +407,11 @@ impl State {
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;
-        let ask = announce.is_none() && self.fence.is_pending() && !view.followers.is_empty() && (ask || is_late);
+        let ask = announce.is_none() && !view.followers.is_empty() && (ask || self.fence.is_pending() && is_late);
         if ask {
             self.asked_ms = now_ms;
         }
-        if self.fence.is_pending() {
-            if announce.is_some() {
-                self.asked_ms = 0;
-            }
+        if self.fence.is_pending() || announce.is_some() {
             look();
         }
         Orders { announce, ask }

@@ -46,8 +46,8 @@ pub trait ValueType: Stored + Clone + 'static {
     fn mark(&self) -> Option<(Uid, u64)> {
         None
     }
-    /// The mark to which an effect that was decided on here has raised it.
-    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64)> {
+    /// The mark to which an effect that was decided on here has raised it, and the position behind that.
+    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64, u64)> {
         None
     }
     /// Whether its mark is to be raised while nobody asks.

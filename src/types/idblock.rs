@@ -55,8 +55,9 @@ impl ValueType for IdBlock {
         self.fenced_mark().map(|mark| (*self.uid(), mark))
     }
 
-    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64)> {
-        effect.issued?.raise.and_then(|_| self.mark())
+    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64, u64)> {
+        let issued = effect.issued.filter(|issued| issued.raise.is_some())?;
+        self.mark().map(|(uid, mark)| (uid, mark, issued.position))
     }
 
     fn is_kept_ahead(&self) -> bool {

@@ -25,17 +25,25 @@ fn no_schedule_makes_an_id_twice() {
     match schedules(Flaw::None, first, count) {
         Ok(ids) => {
             println!("{count} schedules, {ids} ids");
-            assert!(ids > 50 * count, "too few ids to prove anything: {ids}");
+            assert!(ids > 30 * count, "too few ids to prove anything: {ids}");
         }
         Err((seed, why)) => panic!("schedule {seed}: {why}"),
     }
 }
 
-/// The simulation sees what goes wrong when one of the rules is left out.
+/// The simulation sees what goes wrong when one of the rules is left out. Some of it is rare, so the
+/// schedules are always the same.
 #[test]
 fn a_flaw_is_found() {
-    let first = seed() >> 1;
-    for flaw in [Flaw::SafeAtOnce, Flaw::WhoeverIsConnected, Flaw::AnyAnnouncement, Flaw::NoOrphans, Flaw::NoJournal] {
+    let first = 0;
+    for flaw in [
+        Flaw::SafeAtOnce,
+        Flaw::WhoeverIsConnected,
+        Flaw::AnyAnnouncement,
+        Flaw::NoOrphans,
+        Flaw::NoJournal,
+        Flaw::NoClaims,
+    ] {
         let count = if flaw == Flaw::SafeAtOnce { 1_000 } else { 300_000 };
         match schedules(flaw, first, count) {
             Ok(ids) => panic!("{flaw:?} was not found in {count} schedules with {ids} ids from {first} on"),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::indexing_slicing)]
 
-use super::journal::{Damage, RECORD_LEN, copies, decode, encode, record};
+use super::journal::{Damage, Kind, RECORD_LEN, copies, decode, encode, record};
 use super::*;
 use crate::simulation::{World, scale, seed};
 use std::collections::BTreeSet;
@@ -22,66 +22,106 @@ fn members(fence: &Fence) -> Vec<&str> {
     fence.electable().members().collect()
 }
 
-/// Looks at followers of which each has acknowledged so much; the offset is 100.
+/// Looks at followers of which each has acknowledged so much; the offset is 100. That something is to be
+/// asked for goes without saying.
 fn look(fence: &mut Fence, followers: &[(&str, u64)]) -> Todo {
     let followers: Vec<_> = followers.iter().map(|(node, offset)| ((*node).to_owned(), *offset)).collect();
-    fence.observe(View { offset: 100, followers: &followers, replicas_min: 0 })
+    let todo = fence.observe(View { offset: 100, followers: &followers, replicas_min: 0 });
+    Todo { ask: false, ..todo }
 }
 
-/// A primary that raised a mark, which its journal has.
-fn raised() -> Fence {
+/// A primary that has announced its set, which is empty.
+fn begun() -> Fence {
     let mut fence = Fence::default();
-    fence.raise(A, 64, 1);
+    assert_eq!(look(&mut fence, &[]), Todo { announce: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[]), Todo::default());
+    fence
+}
+
+/// The same, with a mark that was raised and that its journal has.
+fn raised() -> Fence {
+    let mut fence = begun();
+    fence.raise(A, 64, 0, 1);
     fence.journalled(1);
     fence
 }
 
 #[test]
 fn a_mark_of_a_lone_server_is_safe_once_its_journal_has_it() {
-    let mut fence = Fence::default();
-    fence.raise(A, 64, 1);
+    let mut fence = begun();
+    fence.raise(A, 64, 0, 1);
     assert_eq!(look(&mut fence, &[]), Todo::default());
     assert_eq!(fence.waits_for(), ["its own journal"]);
     fence.journalled(1);
-    assert_eq!(look(&mut fence, &[]), Todo { wake: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[]), Todo { granted: vec![(A, 64)], ..Todo::default() });
     assert!(!fence.is_pending() && fence.waits_for().is_empty());
 }
 
 #[test]
 fn every_electable_node_must_acknowledge_and_none_ceases_to() {
     let mut fence = raised();
-    let todo = look(&mut fence, &[("a:1", 7), ("b:2", 0)]);
-    assert_eq!(todo, Todo { save: true, announce: true, ask: true, wake: false });
-    assert_eq!(members(&fence), ["a:1"], "who has acknowledged nothing does not count");
+    let grown = Todo { save: true, announce: true, ..Todo::default() };
+    assert_eq!(look(&mut fence, &[("a:1", 99), ("b:2", 0)]).granted, [(A, 64)], "who has heard nothing does not count");
+    fence.raise(A, 128, 0, 1);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]), grown);
+    assert_eq!(members(&fence), ["a:1"]);
     assert_eq!(look(&mut fence, &[("a:1", 99)]), Todo::default());
-    assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo { save: true, announce: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[("b:2", 500)]), grown);
+    assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo::default());
     assert_eq!(fence.waits_for(), ["a:1"], "it is gone, and still counts");
-    assert!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).wake);
+    assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 128)]);
+}
+
+/// Whoever came may have something against this primary, and acknowledges the announcement only if not.
+#[test]
+fn an_acknowledgement_counts_once_it_covers_the_announcement() {
+    let mut fence = raised();
+    fence.follower_came();
+    assert_eq!(look(&mut fence, &[("a:1", 100)]), Todo { announce: true, save: true, ..Todo::default() });
+    let mut fence = raised();
+    look(&mut fence, &[("a:1", 100)]);
+    fence.follower_came();
+    assert!(look(&mut fence, &[("a:1", 100)]).announce);
+    let followers = [("a:1".to_owned(), 100)];
+    let later = |fence: &mut Fence| fence.observe(View { offset: 130, followers: &followers, replicas_min: 0 });
+    assert_eq!(later(&mut fence), Todo { ask: true, ..Todo::default() });
+    assert_eq!(later(&mut fence), Todo::default());
+    assert!(look(&mut fence, &[("a:1", 130)]).granted == [(A, 64)]);
 }
 
 #[test]
 fn the_offset_of_a_raise_is_looked_up_after_it() {
     let mut fence = raised();
-    look(&mut fence, &[("a:1", 100)]);
-    fence.raise(A, 128, 1);
+    assert!(look(&mut fence, &[("a:1", 100)]).announce);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 64)]);
+    fence.raise(A, 128, 0, 1);
     assert!(fence.is_pending(), "not even with a follower that has all there was");
-    assert!(look(&mut fence, &[("a:1", 100)]).wake);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 128)]);
 }
 
 #[test]
 fn two_connections_of_one_address_count_as_the_one_behind() {
     let mut fence = raised();
-    assert!(!look(&mut fence, &[("a:1", 500), ("a:1", 99)]).wake);
+    assert!((0..3).all(|_| look(&mut fence, &[("a:1", 500), ("a:1", 99)]).granted.is_empty()));
     assert_eq!(fence.acknowledged("a:1"), Some(99));
 }
 
 #[test]
 fn as_many_replicas_as_are_demanded_must_have_acknowledged() {
     let mut fence = raised();
-    let mut look = |followers: &[(String, u64)]| fence.observe(View { offset: 100, followers, replicas_min: 2 }).wake;
-    assert!(!look(&[]));
-    assert!(!look(&[("a:1".to_owned(), 100)]));
-    assert!(look(&[("a:1".to_owned(), 100), ("b:2".to_owned(), 100)]));
+    let mut look =
+        |followers: &[(String, u64)]| fence.observe(View { offset: 100, followers, replicas_min: 2 }).granted.len();
+    let (one, two) = (("a:1".to_owned(), 100), ("b:2".to_owned(), 100));
+    assert_eq!(
+        [
+            look(&[]),
+            look(std::slice::from_ref(&one)),
+            look(std::slice::from_ref(&one)),
+            look(std::slice::from_ref(&one))
+        ],
+        [0; 4]
+    );
+    assert_eq!([look(&[one.clone(), two.clone()]), look(&[one, two])], [0, 1]);
 }
 
 #[test]
@@ -93,7 +133,7 @@ fn what_was_raised_in_another_term_is_never_granted() {
         let after = fence.standing(9);
         assert_ne!(before.term, after.term);
         assert!(after.granted >= Ticket(1) && fence.is_settled(Ticket(1)), "who waits is woken");
-        assert!(!look(&mut fence, &[("a:1", 100)]).wake);
+        assert!((0..3).all(|_| look(&mut fence, &[("a:1", 100)]).granted.is_empty()));
     }
 }
 
@@ -103,24 +143,25 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     let mut fence = Fence::default();
     fence.took_over("p:1", [(A, 64)]);
     assert_eq!(fence.marks().get(&A), Some(64));
-    assert!(!fence.told(&told(&["other:3"]), &names(&["me:2"])), "somebody else is meant");
+    assert_eq!(fence.told(&told(&["other:3"]), &names(&["me:2"])), Told::Others);
     assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 
     // Promoted all the same, it waits for its former primary, and tells nobody a set that it does not know.
     fence.became_primary();
-    fence.raise(A, 128, 1);
+    fence.raise(A, 128, 0, 1);
     fence.journalled(1);
-    let todo = look(&mut fence, &[("p:1", 100)]);
-    assert!(todo.save && !todo.announce && !todo.wake);
+    assert_eq!(look(&mut fence, &[("p:1", 100)]), Todo::default());
     assert!(fence.whom().starts_with("p:1, the former primary"), "{}", fence.whom());
     assert_eq!(fence.forget("nobody:9"), Forgotten::Unknown);
     assert_eq!(fence.forget("p:1"), Forgotten::Gone);
-    assert_eq!(look(&mut fence, &[("p:1", 100)]), Todo { announce: true, wake: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[("p:1", 100)]), Todo { announce: true, ..Todo::default() });
+    assert!(look(&mut fence, &[("p:1", 100)]).save, "it counts");
+    assert_eq!(look(&mut fence, &[("p:1", 100)]).granted, [(A, 128)]);
 
     // Named, it waits for the others that were named with it, and not for itself.
     let mut fence = Fence::default();
     fence.took_over("p:1", []);
-    assert!(fence.told(&told(&["me:2", "other:3"]), &names(&["x:9", "me:2"])));
+    assert_eq!(fence.told(&told(&["me:2", "other:3"]), &names(&["x:9", "me:2"])), Told::Named);
     assert_eq!((members(&fence), fence.electable().orphan_of()), (vec!["other:3"], None));
 }
 
@@ -137,12 +178,13 @@ fn a_node_without_a_past_knows_nothing_once_it_follows() {
 #[test]
 fn only_who_is_gone_can_be_forgotten() {
     let mut fence = raised();
-    look(&mut fence, &[("a:1", 1)]);
+    look(&mut fence, &[("a:1", 100)]);
     assert_eq!(fence.forget("a:1"), Forgotten::Online);
     look(&mut fence, &[]);
     assert_eq!(fence.forget("a:1"), Forgotten::Gone);
-    assert_eq!(look(&mut fence, &[]), Todo { announce: true, wake: true, ..Todo::default() });
-    look(&mut fence, &[("a:1", 1)]);
+    assert_eq!(look(&mut fence, &[]), Todo { announce: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
+    look(&mut fence, &[("a:1", 100)]);
     assert_eq!(members(&fence), ["a:1"], "it counts again with its next acknowledgement");
 }
 
@@ -158,19 +200,62 @@ fn marks_that_a_dataset_lacks_are_announced() {
     let mut follower = Fence::default();
     follower.took_over("me:2", [(A, 64)]);
     let announcement = Announcement { ahead: fence.announcement().ahead, ..told(&["it:3"]) };
-    assert!(follower.told(&announcement, &names(&["it:3"])));
+    assert_eq!(follower.told(&announcement, &names(&["it:3"])), Told::Named);
     assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
-    fence.raise(A, 264, 1);
+    fence.raise(A, 264, 200, 1);
     assert!(fence.announcement().ahead.is_empty(), "the dataset has it now");
+}
+
+/// A promotion that is undone: whoever handed out ids does not acknowledge to a primary that lacks their mark.
+#[test]
+fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
+    let handed_out = || {
+        let mut fence = raised();
+        assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
+        fence.became_replica("p:1");
+        fence
+    };
+    let (set, me) = (told(&["me:2"]), names(&["me:2"]));
+    for (dataset, ahead, expected) in [
+        (Some(63), None, Told::Refused),
+        (Some(63), Some(63), Told::Refused),
+        (Some(63), Some(64), Told::Named),
+        (Some(64), None, Told::Named),
+        (None, None, Told::Named), // the allocator is gone, and hands out nothing
+    ] {
+        let mut fence = handed_out();
+        fence.took_over("p:1", dataset.map(|mark| (A, mark)));
+        let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
+        assert_eq!(fence.told(&announcement, &me), expected, "{dataset:?} {ahead:?}");
+        assert_eq!(fence.electable().orphan_of().is_some(), expected == Told::Refused);
+    }
+    // What the primary has raised is not what it has come to.
+    for (position, expected) in [(63, Told::Refused), (64, Told::Named)] {
+        let mut fence = handed_out();
+        fence.took_over("p:1", [(A, 200)]);
+        let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
+        assert_eq!(fence.told(&announcement, &me), expected, "{position}");
+    }
+    // A partial sync goes on from what it handed out itself, and somebody else's announcement is no better.
+    let mut fence = handed_out();
+    assert_eq!(fence.told(&set, &me), Told::Named);
+    let mut fence = handed_out();
+    fence.took_over("p:1", [(A, 63)]);
+    assert_eq!(fence.told(&told(&["other:3"]), &me), Told::Refused);
+    // The primary has learned of it.
+    fence.execute(A, 64);
+    assert_eq!(fence.told(&set, &me), Told::Named);
+    assert!(fence.claims().is_empty());
 }
 
 #[test]
 fn the_names_of_those_waited_for_are_told() {
     let mut fence = raised();
     assert_eq!(fence.whom(), "acknowledgements");
+    look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
     look(&mut fence, &[("b:2", 5), ("a:1", 5)]);
     assert_eq!(fence.whom(), "a:1, b:2");
-    fence.raise(A, 128, 9);
+    fence.raise(A, 128, 0, 9);
     look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
     assert_eq!(fence.whom(), "its own journal");
 }
@@ -178,8 +263,8 @@ fn the_names_of_those_waited_for_are_told() {
 fn journal_of(marks: &[(Uid, u64)]) -> Vec<u8> {
     let mut electable = Electable::default();
     electable.count("a:1");
-    let mut bytes = encode(&electable, &Marks::default());
-    marks.iter().for_each(|(uid, mark)| bytes.extend(record(uid, *mark)));
+    let mut bytes = encode(&electable, &Marks::default(), &Marks::default());
+    marks.iter().for_each(|(uid, mark)| bytes.extend(record(uid, *mark, Kind::Mark)));
     bytes
 }
 
@@ -189,11 +274,11 @@ fn a_journal_comes_back() {
     let read = decode(&bytes).unwrap();
     assert_eq!((read.marks.get(&A), read.marks.get(&B), read.damage), (Some(128), Some(9), Damage::None));
     assert_eq!(read.electable.members().collect::<Vec<_>>(), ["a:1"]);
-    let again = decode(&encode(&read.electable, &read.marks)).unwrap();
+    let again = decode(&encode(&read.electable, &read.marks, &read.claims)).unwrap();
     assert_eq!((again.electable, again.marks.get(&A)), (read.electable, Some(128)));
     let mut orphan = Electable::default();
     orphan.orphan("p:1");
-    assert_eq!(decode(&encode(&orphan, &Marks::default())).unwrap().electable, orphan);
+    assert_eq!(decode(&encode(&orphan, &Marks::default(), &Marks::default())).unwrap().electable, orphan);
 }
 
 /// A write that was cut short costs one mark, damage before the last record all of them.
@@ -240,6 +325,7 @@ fn any_bytes_are_refused_or_read() {
     let world = World::new(seed());
     let mut announcement = told(&["a:1", "b:2"]);
     announcement.ahead.insert(A, 300);
+    announcement.positions.insert(B, 7);
     let (bytes, journal) = (announcement.encode(), journal_of(&[(A, 64), (B, 9)]));
     assert_eq!(Announcement::decode(&bytes), Ok(announcement));
     assert!(Announcement::decode(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err(), "a length bomb");

@@ -4,8 +4,8 @@ use super::schedule::Flaw;
 use crate::audit::Retention;
 use crate::effect::{BlockEffect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
-use crate::fence::journal::{self, Damage, copies, record};
-use crate::fence::{Announcement, Electable, Fence, Marks, Standing, Uid, View};
+use crate::fence::journal::{self, Damage, Kind, copies, record};
+use crate::fence::{Announcement, Electable, Fence, Marks, Standing, Told, Uid, View};
 use crate::idblock::IdBlock;
 use crate::simulation::{loaded, sections};
 use std::rc::Rc;
@@ -50,6 +50,8 @@ pub struct Link {
     pub snapshot: Option<Snapshot>,
     /// An acknowledgement on its way back.
     pub sent: Option<u64>,
+    /// Nothing is executed, and nothing acknowledged, on this connection any more.
+    pub is_held: bool,
 }
 
 pub struct Node {
@@ -155,10 +157,10 @@ impl Node {
             Some(value) => value.apply(effect).expect("what was decided on can be applied"),
             None => self.value = Some(IdBlock::create(effect).expect("what was decided on can be applied")),
         }
-        if effect.issued.and_then(|issued| issued.raise).is_some() {
+        if let Some(issued) = effect.issued.filter(|issued| issued.raise.is_some()) {
             let (uid, mark) = self.mark();
             self.write(uid, mark);
-            self.fence.raise(uid, mark, self.disk.written);
+            self.fence.raise(uid, mark, issued.position, self.disk.written);
         }
         if is_sent {
             let mut bytes = Vec::new();
@@ -192,8 +194,14 @@ impl Node {
                 let set = Announcement::decode(bytes).expect("what the primary sent");
                 let anybody = set.nodes.first().cloned().into_iter().collect::<Vec<_>>();
                 let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
-                if self.fence.told(&set, &me) {
-                    self.save_journal();
+                match self.fence.told(&set, &me) {
+                    Told::Named => self.save_journal(),
+                    Told::Others => {}
+                    Told::Refused if self.flaw == Flaw::NoClaims => {}
+                    Told::Refused => {
+                        self.link.iter_mut().for_each(|link| link.is_held = true);
+                        return;
+                    }
                 }
             }
         }
@@ -206,7 +214,7 @@ impl Node {
             self.save_journal();
         }
         for _ in 0..copies(self.fence.marks().get(&uid), mark, WINDOW_MAX) {
-            self.disk.journal.extend(record(&uid, mark));
+            self.disk.journal.extend(record(&uid, mark, Kind::Mark));
         }
         self.disk.written += 1;
     }
@@ -217,7 +225,7 @@ impl Node {
     }
 
     pub fn save_journal(&mut self) {
-        self.disk.journal = journal::encode(self.fence.electable(), self.fence.marks());
+        self.disk.journal = journal::encode(self.fence.electable(), self.fence.marks(), self.fence.claims());
         self.disk.saved_len = self.disk.journal.len();
         self.sync();
     }
@@ -239,6 +247,9 @@ impl Node {
         if todo.save {
             self.save_journal();
         }
+        for (uid, mark) in todo.granted {
+            self.disk.journal.extend(record(&uid, mark, Kind::Claim));
+        }
         todo.announce.then(|| self.fence.announcement().encode())
     }
 
@@ -247,17 +258,17 @@ impl Node {
     pub fn restart(&mut self, snapshot: Option<Snapshot>, lost: usize) {
         let len = self.disk.journal.len().saturating_sub(lost);
         self.disk.journal.truncate(len);
-        let (electable, mut marks, damage) = if self.disk.journal.is_empty() {
-            (Electable::default(), Marks::default(), Damage::None)
+        let (electable, mut marks, claims, damage) = if self.disk.journal.is_empty() {
+            (Electable::default(), Marks::default(), Marks::default(), Damage::None)
         } else {
             let read = journal::decode(&self.disk.journal).expect("a header is never torn");
-            (read.electable, read.marks, read.damage)
+            (read.electable, read.marks, read.claims, read.damage)
         };
         assert_ne!(damage, Damage::Inside);
         if damage == Damage::End {
             marks.skip(WINDOW_MAX);
         }
-        self.fence = Fence::new(electable, marks);
+        self.fence = Fence::new(electable, marks, claims);
         self.flaw.apply_to(&mut self.fence);
         self.followers.clear();
         self.link = None;

@@ -30,6 +30,8 @@ pub enum Flaw {
     NoOrphans,
     /// A replica does not journal what it executes.
     NoJournal,
+    /// A node acknowledges to a primary that knows less than it has handed out.
+    NoClaims,
 }
 
 impl Flaw {
@@ -46,6 +48,8 @@ struct Schedule {
     handed_out: HashMap<i64, usize>,
     /// Once in so many steps something goes wrong that can.
     calm: usize,
+    /// Anybody is promoted, and promotions are undone.
+    is_anarchy: bool,
     log: Vec<String>,
 }
 
@@ -54,8 +58,9 @@ pub fn run(seed: u64, flaw: Flaw) -> Result<u64, String> {
     let nodes: Vec<_> = (0..NODES).map(|index| Node::new(index, flaw)).collect();
     let names = nodes.iter().map(|node| node.name.clone()).collect();
     let mut chance = StdRng::seed_from_u64(seed);
-    let (calm, handed_out) = ([1, 4, 16][chance.random_range(0..3)], HashMap::new());
-    let mut schedule = Schedule { chance, nodes, names, numbers: 0, handed_out, calm, log: Vec::new() };
+    let (calm, is_anarchy) = ([1, 4, 16][chance.random_range(0..3)], chance.random_ratio(1, 3));
+    let (handed_out, log) = (HashMap::new(), Vec::new());
+    let mut schedule = Schedule { chance, nodes, names, numbers: 0, handed_out, calm, is_anarchy, log };
     schedule.begin(flaw);
     (0..STEPS).try_for_each(|_| schedule.step())?;
     Ok(schedule.handed_out.len() as u64)
@@ -167,7 +172,7 @@ impl Schedule {
         let Role::Replica { of } = self.nodes[index].role else { return };
         let followers: Vec<_> = self.nodes[of].followers.iter().map(|follower| follower.link).collect();
         let Some(link) = &mut self.nodes[index].link else { return };
-        if !followers.contains(&link.number) {
+        if !followers.contains(&link.number) || link.is_held {
             return;
         }
         if let Some(snapshot) = link.snapshot.take() {
@@ -177,6 +182,9 @@ impl Schedule {
         for _ in 0..count {
             let place = self.nodes[index].stream.len();
             let Some((number, item)) = self.nodes[of].stream.get(place).cloned() else { return };
+            if self.nodes[index].link.as_ref().is_none_or(|link| link.is_held) {
+                return;
+            }
             self.note(|names| format!("{} executes {number} of {}: {item:?}", names[index], names[of]));
             self.nodes[index].execute(number, &item);
         }
@@ -202,7 +210,7 @@ impl Schedule {
         let Role::Replica { of } = self.nodes[index].role else { return };
         let executed = self.nodes[index].stream.len() as u64;
         let Some(link) = &mut self.nodes[index].link else { return };
-        if link.snapshot.is_some() {
+        if link.snapshot.is_some() || link.is_held {
             return;
         }
         match link.sent.take() {
@@ -229,12 +237,12 @@ impl Schedule {
         }
     }
 
-    /// Somebody decides that this node is the primary now. It is electable: the primary that was promoted
-    /// last counts it. Nobody asks whether that one is still there, or whom this one follows.
+    /// Somebody decides that this node is the primary now: as a rule one that the primary before it counts,
+    /// where that is still heard or not; under anarchy any, whatever it knows and whomever it follows.
     fn promote(&mut self, index: usize) {
         let latest = (0..NODES).max_by_key(|node| self.nodes[*node].epoch).expect("a node");
         let is_electable = self.nodes[latest].fence.electable().members().any(|node| node == self.names[index]);
-        if is_electable && self.nodes[index].role != Role::Primary {
+        if (is_electable || self.is_anarchy) && self.nodes[index].role != Role::Primary {
             self.note(|names| format!("{} is promoted", names[index]));
             self.nodes[index].epoch = self.number();
             self.nodes[index].role = Role::Primary;
@@ -255,10 +263,12 @@ impl Schedule {
     }
 
     /// A node follows another one from now on: from where it stands, where that is a beginning of the
-    /// other one's stream, else from its whole dataset. A primary gives way to a later one only: to undo a
-    /// promotion is to restore an old dataset, and is not promised anything.
+    /// other one's stream, else from its whole dataset.
     fn follow(&mut self, index: usize, of: usize) {
-        if index == of || self.nodes[of].role != Role::Primary || self.nodes[of].epoch < self.nodes[index].epoch {
+        if index == of || self.nodes[of].role != Role::Primary {
+            return;
+        }
+        if !self.is_anarchy && self.nodes[of].epoch < self.nodes[index].epoch {
             return;
         }
         let (number, primary) = (self.number(), self.names[of].clone());
@@ -272,7 +282,7 @@ impl Schedule {
         let has_any = !self.nodes[index].stream.is_empty();
         let snapshot = (!is_beginning || !has_any).then(|| self.nodes[of].snapshot());
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
-        self.nodes[index].link = Some(Link { number, snapshot, sent: None });
+        self.nodes[index].link = Some(Link { number, snapshot, sent: None, is_held: false });
         self.nodes[of].followers.push(Follower { link: number, node: index, acknowledged: 0 });
         self.nodes[of].fence.follower_came();
     }
