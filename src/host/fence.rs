@@ -7,7 +7,7 @@
 use super::context::{Context, Key, OwnedString};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
-use super::park::{Held, Parked};
+use super::park::Parked;
 use super::replication::{self, Role, announce, ask, is_paused, role};
 use super::value_type::ValueType;
 use super::{park, server_log};
@@ -39,8 +39,11 @@ const ASK_AGAIN_MS: u64 = 100;
 /// How long a replica may be gone before an operator is told.
 const GONE_MS: u64 = 10_000;
 
-/// How many ticks pass before a journal that failed is tried again.
-const RETRY_TICKS: u32 = 10;
+/// Ticks in a second, in which a journal that failed is tried again, and an announcement is earned.
+const SECOND_TICKS: u32 = 10;
+
+/// How many announcements may follow each other at once: replicas that come and go are no reason for more.
+const ANNOUNCEMENTS_MAX: u32 = 20;
 
 /// How often the marks of time-sortable allocators are looked after.
 const KEEP_MS: u64 = 500;
@@ -66,8 +69,9 @@ struct State {
     fence: Fence,
     journal: Journal,
     parked: Vec<Parked>,
-    /// Streams of primaries that know less than this server.
-    held: Vec<Held>,
+    /// Whether the connection to the primary is to be given up, and whether that was logged.
+    leaves: bool,
+    is_ahead: bool,
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
@@ -77,6 +81,7 @@ struct State {
     kept: HashSet<(i32, Vec<u8>)>,
     kept_ms: u64,
     ticks: u32,
+    announcements: u32,
 }
 
 /// Where a dataset that is being loaded comes from.
@@ -217,27 +222,25 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
     with(|state| state.kept.insert((database, name.to_vec())));
 }
 
-/// The primary announced its electable set. A primary that does not know of ids that this server has handed
-/// out must not get another acknowledgement: its stream is held. Returns whether it is not.
-pub fn told(context: &Context, set: &Announcement, me: &[String]) -> bool {
-    let told = with(|state| {
-        let told = state.fence.told(set, me);
-        if told == Told::Named && !state.fence.marks().is_empty() {
-            state.journal.save(&state.fence);
+/// The primary announced its electable set. One that does not know of ids that were handed out here must
+/// not get another acknowledgement: the connection is given up before the loop writes to it, and taken up
+/// again by the server a second later, until the primary knows.
+pub fn told(set: &Announcement, me: &[String]) {
+    with(|state| match state.fence.told(set, me) {
+        Told::Named if !state.fence.marks().is_empty() => drop(state.journal.save(&state.fence)),
+        Told::Named | Told::Others => {}
+        Told::Refused => {
+            if !std::mem::replace(&mut state.is_ahead, true) {
+                server_log::warning(
+                    "tallybook: a promotion of this server was undone after it had handed out ids. Its primary does not \
+                     know of them, so it gets no acknowledgement from here, and its fenced allocators wait: \
+                     IDBLOCK.ADVANCE them there past every id in use",
+                );
+            }
+            state.leaves = true;
         }
-        told
     });
-    if told == Told::Refused {
-        server_log::warning(
-            "tallybook: the primary of this server does not know of ids that were handed out here, since a promotion was \
-             undone. This server follows no further until it does, and fenced allocators of the primary wait: \
-             IDBLOCK.ADVANCE them there past every id in use",
-        );
-    }
-    let held = if told == Told::Refused { park::hold(context) } else { None };
-    let goes_on = held.is_none();
-    with(|state| state.held.extend(held));
-    goes_on
+    look();
 }
 
 /// An operator says that a node will never issue again.
@@ -278,9 +281,12 @@ pub fn show(context: &Context) -> Shown {
 
 /// The server became a primary, or a replica of `primary`.
 pub fn role_changed(primary: Option<String>) {
-    with(|state| match primary {
-        None => state.fence.became_primary(),
-        Some(primary) => state.fence.became_replica(&primary),
+    with(|state| {
+        state.is_ahead = false;
+        match primary {
+            None => state.fence.became_primary(),
+            Some(primary) => state.fence.became_replica(&primary),
+        }
     });
     look();
 }
@@ -325,10 +331,11 @@ pub fn tick() {
     let window_max = settings().window_max;
     with(|state| {
         state.ticks = state.ticks.wrapping_add(1);
-        if state.ticks.is_multiple_of(RETRY_TICKS) {
+        if state.ticks.is_multiple_of(SECOND_TICKS) {
+            state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
             state.journal.retry(&mut state.fence, window_max);
         }
-        if !state.fence.marks().is_empty() || !state.parked.is_empty() || !state.held.is_empty() {
+        if !state.fence.marks().is_empty() || !state.parked.is_empty() {
             look();
         }
     });
@@ -338,6 +345,9 @@ pub fn tick() {
 pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
+    }
+    if with(|state| std::mem::take(&mut state.leaves)) {
+        replication::leave(context);
     }
     if is_paused() {
         look(); // later
@@ -355,13 +365,7 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
         if orders.ask {
             ask(context);
         }
-        if orders.announce.is_none() {
-            keep_all(context, now_ms); // an announcement stands alone: in a transaction nobody can be held
-        }
-    }
-    if with(|state| state.held.iter().any(|held| held.is_over(now_ms))) {
-        replication::leave(context); // to follow again, from a whole dataset
-        with(|state| std::mem::take(&mut state.held)).into_iter().for_each(park::release);
+        keep_all(context, now_ms);
     }
     let awake = with(|state| state.awake(now_ms));
     awake.into_iter().for_each(park::unpark);
@@ -379,7 +383,8 @@ impl State {
             fence,
             journal,
             parked: Vec::new(),
-            held: Vec::new(),
+            leaves: false,
+            is_ahead: false,
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
@@ -387,6 +392,7 @@ impl State {
             kept: HashSet::new(),
             kept_ms: 0,
             ticks: 0,
+            announcements: ANNOUNCEMENTS_MAX,
         }
     }
 
@@ -400,10 +406,12 @@ impl State {
         self.warn_of_gone(now_ms);
         // What this server may forget, nobody shall rely on.
         let is_saved = !save || self.journal.save(&self.fence);
-        if announce && !is_saved {
-            self.fence.follower_came();
+        let may_announce = is_saved && self.announcements > 0;
+        if announce && !may_announce {
+            self.fence.follower_came(); // later
         }
-        let announce = (announce && is_saved).then(|| self.fence.announcement().encode());
+        let announce = (announce && may_announce).then(|| self.fence.announcement().encode());
+        self.announcements -= u32::from(announce.is_some());
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;

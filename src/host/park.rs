@@ -60,43 +60,12 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
         return false;
     }
     let client = api!(RedisModule_BlockClient(context.raw, again, late, None, wait_ms));
+    if client.is_null() {
+        return false; // Valkey knows clients that it does not let wait
+    }
     let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
     fence::park(Parked { client, wait: wait.clone(), until_ms });
     true
-}
-
-/// The stream of a primary that is not executed any further.
-pub struct Held {
-    client: *mut RedisModuleBlockedClient,
-    until_ms: u64,
-}
-
-// SAFETY: as for those who wait.
-unsafe impl Send for Held {}
-
-/// How long a stream is held before the whole dataset is asked for again: the primary may have learned.
-const HOLD_MS: u64 = 10_000;
-
-impl Held {
-    /// Whether it is time to try again.
-    pub fn is_over(&self, now_ms: u64) -> bool {
-        now_ms >= self.until_ms
-    }
-}
-
-/// Holds the stream in which the command of `context` came: nothing that follows is executed, or
-/// acknowledged. Not in a transaction, and not while a file is loaded.
-pub fn hold(context: &Context) -> Option<Held> {
-    if context.flags() & (CANNOT_WAIT & !REDISMODULE_CTX_FLAGS_REPLICATED) != 0 {
-        return None;
-    }
-    let client = api!(RedisModule_BlockClient(context.raw, None, None, None, 0));
-    Some(Held { client, until_ms: now_ms().saturating_add(HOLD_MS) })
-}
-
-/// The connection is gone; this gives its handle back.
-pub fn release(held: Held) {
-    api!(RedisModule_UnblockClient(held.client, null_mut()));
 }
 
 /// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.

@@ -67,8 +67,7 @@ pub fn announce(context: *mut RedisModuleCtx, set: &[u8]) {
     api!(RedisModule_Replicate(context, ELECTABLE.as_ptr(), c"As".as_ptr(), set.raw()));
 }
 
-/// Gives up the connection to the primary. A stream that is held is not taken up again, so the server asks
-/// for the whole dataset.
+/// Gives up the connection to the primary, with everything that was not yet written to it.
 pub fn leave(context: *mut RedisModuleCtx) {
     call(context, c"CLIENT", &["KILL", "TYPE", "master"]);
 }

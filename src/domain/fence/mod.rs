@@ -151,8 +151,8 @@ pub enum Told {
     Named,
     /// It named others.
     Others,
-    /// The primary does not know of ids that this node has handed out. It must not get another
-    /// acknowledgement.
+    /// The primary does not know of ids that this node has handed out. It must not get an acknowledgement
+    /// of this, or of what follows.
     Refused,
 }
 

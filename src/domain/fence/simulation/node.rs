@@ -50,8 +50,6 @@ pub struct Link {
     pub snapshot: Option<Snapshot>,
     /// An acknowledgement on its way back.
     pub sent: Option<u64>,
-    /// Nothing is executed, and nothing acknowledged, on this connection any more.
-    pub is_held: bool,
 }
 
 pub struct Node {
@@ -198,10 +196,7 @@ impl Node {
                     Told::Named => self.save_journal(),
                     Told::Others => {}
                     Told::Refused if self.flaw == Flaw::NoClaims => {}
-                    Told::Refused => {
-                        self.link.iter_mut().for_each(|link| link.is_held = true);
-                        return;
-                    }
+                    Told::Refused => self.link = None,
                 }
             }
         }

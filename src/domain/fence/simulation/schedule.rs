@@ -172,7 +172,7 @@ impl Schedule {
         let Role::Replica { of } = self.nodes[index].role else { return };
         let followers: Vec<_> = self.nodes[of].followers.iter().map(|follower| follower.link).collect();
         let Some(link) = &mut self.nodes[index].link else { return };
-        if !followers.contains(&link.number) || link.is_held {
+        if !followers.contains(&link.number) {
             return;
         }
         if let Some(snapshot) = link.snapshot.take() {
@@ -182,7 +182,7 @@ impl Schedule {
         for _ in 0..count {
             let place = self.nodes[index].stream.len();
             let Some((number, item)) = self.nodes[of].stream.get(place).cloned() else { return };
-            if self.nodes[index].link.as_ref().is_none_or(|link| link.is_held) {
+            if self.nodes[index].link.is_none() {
                 return;
             }
             self.note(|names| format!("{} executes {number} of {}: {item:?}", names[index], names[of]));
@@ -210,7 +210,7 @@ impl Schedule {
         let Role::Replica { of } = self.nodes[index].role else { return };
         let executed = self.nodes[index].stream.len() as u64;
         let Some(link) = &mut self.nodes[index].link else { return };
-        if link.snapshot.is_some() || link.is_held {
+        if link.snapshot.is_some() {
             return;
         }
         match link.sent.take() {
@@ -282,7 +282,7 @@ impl Schedule {
         let has_any = !self.nodes[index].stream.is_empty();
         let snapshot = (!is_beginning || !has_any).then(|| self.nodes[of].snapshot());
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
-        self.nodes[index].link = Some(Link { number, snapshot, sent: None, is_held: false });
+        self.nodes[index].link = Some(Link { number, snapshot, sent: None });
         self.nodes[of].followers.push(Follower { link: number, node: index, acknowledged: 0 });
         self.nodes[of].fence.follower_came();
     }
