@@ -207,6 +207,15 @@ impl Journal {
         }
     }
 
+    /// The same on a replica, which is about to acknowledge what this says. Before there is a mark, there is
+    /// nothing to say.
+    pub fn save_now(&mut self, fence: &Fence) {
+        let has_begun = self.file.is_some() || !fence.marks().is_empty();
+        if has_begun && !self.save(fence) {
+            self.empty();
+        }
+    }
+
     fn rewrite(&mut self, electable: &Electable, marks: &Marks, claims: &Marks) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         // Whoever has it may be about to write to it; and ours is closed by the new one's taking its place.
