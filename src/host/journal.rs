@@ -189,8 +189,8 @@ impl Journal {
 
     /// Puts a new file in the place of the old one. It is on the disk when this returns.
     pub fn save(&mut self, fence: &Fence) -> bool {
-        if self.path.is_none() {
-            return true;
+        if self.path.is_none() || !self.is_read {
+            return self.path.is_none();
         }
         match self.rewrite(fence.electable(), fence.marks(), fence.claims()) {
             Ok(()) => {
