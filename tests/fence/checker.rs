@@ -16,6 +16,7 @@ const SHOWN: usize = 5;
 /// The ids of one allocator.
 pub struct Checker {
     name: String,
+    increment: i64,
     started: Instant,
     grants: Mutex<Vec<Grant>>,
     ids: AtomicU64,
@@ -33,7 +34,13 @@ struct Grant {
 impl Checker {
     /// Nothing handed out so far.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), started: Instant::now(), grants: Mutex::default(), ids: AtomicU64::new(0) }
+        let (grants, ids) = (Mutex::default(), AtomicU64::new(0));
+        Self { name: name.into(), increment: 1, started: Instant::now(), grants, ids }
+    }
+
+    /// The allocator's ids are this far apart.
+    pub fn of_increment(self, increment: i64) -> Self {
+        Self { increment, ..self }
     }
 
     /// The allocator's key.
@@ -41,9 +48,9 @@ impl Checker {
         &self.name
     }
 
-    /// A client got these ids from that node. All runs of an allocator have one increment and one remainder.
+    /// A client got these ids from that node.
     pub fn note(&self, run: &Run, node: usize) {
-        let step = |id: i64| id.div_euclid(run.increment);
+        let step = |id: i64| id.div_euclid(self.increment);
         let (first, last) = (step(run.first), step(run.last));
         assert_eq!(last - first + 1, run.count, "{}: {run:?}", self.name);
         let at_ms = u32::try_from(self.started.elapsed().as_millis()).expect("less than 49 days");
@@ -121,7 +128,7 @@ fn the_checker_counts_every_repeated_id() {
 #[test]
 #[should_panic(expected = "ids: 2 of 13 ids twice (node, ms since the start)\n2 ids from 4 on: 1..=5 (node 0, ")]
 fn the_checker_names_what_was_repeated() {
-    let checker = Checker::new("ids");
+    let checker = Checker::new("ids").of_increment(10);
     checker.note(&Run { first: 13, last: 53, increment: 10, count: 5 }, 0);
     checker.note(&Run { first: 43, last: 113, increment: 10, count: 8 }, 1);
     checker.assert_unique();

@@ -1,6 +1,6 @@
 //! A cluster of three primaries with a replica each, which are killed, frozen and replaced under load.
 
-use super::{Crowd, are_electable, create, opens_a_window};
+use super::{Checker, Crowd, are_electable, create, opens_a_window};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -19,7 +19,7 @@ enum Fault {
     Force,
 }
 
-/// The cluster, and an allocator in each shard.
+/// The cluster, and a key in each shard.
 struct Sharded {
     cluster: Cluster,
     keys: Vec<String>,
@@ -32,13 +32,21 @@ impl Sharded {
         for node in cluster.nodes() {
             node.connect().ok(format!("CONFIG SET cluster-node-timeout {NODE_TIMEOUT_MS}"));
         }
-        let keys: Vec<String> = (0..SHARDS).map(|shard| key_of(&cluster, shard)).collect();
-        for (shard, (key, options)) in keys.iter().zip(["FENCE 1000", "FENCE 1000 START 5 INCREMENT 3", ""]).enumerate()
-        {
-            create(&mut cluster.nodes()[shard].connect(), key, options);
-            synced(&cluster.nodes()[shard], &cluster.nodes()[shard + SHARDS]);
-        }
+        let keys = (0..SHARDS).map(|shard| key_of(&cluster, shard)).collect();
         Self { cluster, keys }
+    }
+
+    /// An allocator in each shard, and clients for them.
+    fn crowd(&self) -> Crowd {
+        let kinds = [(1, "FENCE 1000"), (3, "FENCE 1000 START 5 INCREMENT 3"), (1, "")];
+        let mut checkers = Vec::new();
+        for (shard, (key, (increment, options))) in self.keys.iter().zip(kinds).enumerate() {
+            let (owner, replica) = (&self.cluster.nodes()[shard], &self.cluster.nodes()[shard + SHARDS]);
+            create(&mut owner.connect(), key, options);
+            synced(owner, replica);
+            checkers.push(Checker::new(key).of_increment(increment));
+        }
+        Crowd::new(self.cluster.nodes(), checkers).with_clients(3, 1).with_pause(Duration::from_millis(2))
     }
 
     /// The nodes of a shard: its owner, and the other one.
@@ -113,9 +121,7 @@ fn a_cluster_of_failing_primaries_hands_out_no_id_twice() {
     let mut faults = [Fault::Kill, Fault::Freeze, Fault::FailOver, Fault::Force].repeat(scale(1, 50));
     faults.shuffle(&mut chance);
     let mut sharded = Sharded::start();
-    let crowd = Crowd::new(sharded.cluster.nodes(), sharded.keys.clone())
-        .with_clients(3, 1)
-        .with_pause(Duration::from_millis(2));
+    let crowd = sharded.crowd();
     crowd.endures(|crowd| {
         for fault in faults {
             sharded.suffer(fault, &mut chance, crowd);

@@ -45,8 +45,12 @@ const REFUSALS: [&str; 14] = [
 ];
 
 /// Every kind of fence: the allocators of a test that has no reason for others.
-pub const KINDS: [(&str, &str); 4] =
-    [("auto", ""), ("window", "FENCE 1000"), ("strided", "START 7 INCREMENT 10 FENCE 300"), ("clock", "CLOCK 10")];
+pub const KINDS: [(&str, i64, &str); 4] = [
+    ("auto", 1, ""),
+    ("window", 1, "FENCE 1000"),
+    ("strided", 10, "START 7 INCREMENT 10 FENCE 300"),
+    ("clock", 1, "CLOCK 10"),
+];
 
 /// The allocators, the nodes and the clients.
 pub struct Crowd {
@@ -67,11 +71,11 @@ struct Node {
 }
 
 impl Crowd {
-    /// Clients for these nodes, and for the allocators of these keys.
-    pub fn new<'a>(nodes: impl IntoIterator<Item = &'a Server>, keys: impl IntoIterator<Item = String>) -> Self {
+    /// Clients for these nodes, and for the allocators of these checkers.
+    pub fn new<'a>(nodes: impl IntoIterator<Item = &'a Server>, checkers: Vec<Checker>) -> Self {
         let node = |server: &Server| Node { socket: server.socket(), port: server.port(), granted: AtomicU64::new(0) };
         Self {
-            checkers: keys.into_iter().map(Checker::new).collect(),
+            checkers,
             nodes: nodes.into_iter().map(node).collect(),
             followers: 2,
             loyal: 1,
@@ -86,8 +90,8 @@ impl Crowd {
     #[track_caller]
     pub fn of_all_kinds(nodes: &[Server]) -> Self {
         let mut client = nodes[0].connect();
-        KINDS.iter().for_each(|(key, options)| create(&mut client, key, options));
-        Self::new(nodes, KINDS.map(|(key, _)| key.to_owned()))
+        KINDS.iter().for_each(|(key, _, options)| create(&mut client, key, options));
+        Self::new(nodes, KINDS.map(|(key, increment, _)| Checker::new(key).of_increment(increment)).into())
     }
 
     /// So many clients in all that follow the primary, and so many for each node that stay with it.
@@ -126,7 +130,9 @@ impl Crowd {
         let ids: Vec<String> =
             self.checkers.iter().map(|checker| format!("{}: {}", checker.name(), checker.ids())).collect();
         println!("ids {}; refusals {:?}", ids.join(", "), self.refusals.lock().expect("refusals"));
-        self.checkers.iter().for_each(Checker::assert_unique);
+        for checker in &self.checkers {
+            checker.assert_unique();
+        }
     }
 
     /// What was handed out by the allocator of this key.

@@ -6,17 +6,25 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
 
-/// Hands over to another of three servers, and gives the third one its new primary.
-fn hand_over(servers: &[Server], from: usize, to: usize, force: bool) {
+/// Hands over to another of three servers, and gives the third one its new primary. With force, the other one is
+/// frozen, so that it lacks what happened meanwhile.
+fn hand_over(servers: &[Server], from: usize, to: usize, force: bool, crowd: &Crowd) {
     let (old, new) = (&servers[from], &servers[to]);
-    let words = if force { "TIMEOUT 1 FORCE" } else { "" };
-    println!("FAILOVER from {} to {} {words}", address(old), address(new));
-    old.connect().ok(format!("FAILOVER TO 127.0.0.1 {} {words}", new.port()));
+    println!("FAILOVER from {} to {}, force: {force}", address(old), address(new));
+    let failover = format!("FAILOVER TO 127.0.0.1 {}", new.port());
+    if force {
+        new.pause();
+        crowd.wait_for(100);
+        old.connect().ok(failover + " TIMEOUT 1 FORCE");
+        new.resume();
+    } else {
+        old.connect().ok(failover);
+    }
     wait_until("the replica has taken over", PATIENCE, || {
         is_primary(&mut new.connect()) && !is_primary(&mut old.connect())
     });
     for server in servers.iter().filter(|server| !is_primary(&mut server.connect())) {
-        server.connect().ok(format!("REPLICAOF 127.0.0.1 {}", new.port()));
+        server.connect().value(format!("REPLICAOF 127.0.0.1 {}", new.port()));
     }
 }
 
@@ -33,7 +41,7 @@ fn a_primary_that_hands_over_leaves_no_id_to_be_repeated() {
             wait_for_window(&mut servers[primary].connect(), crowd.checker("window"), primary);
             crowd.wait_for(chance.random_range(100..3_000));
             let next = (primary + chance.random_range(1..3)) % servers.len();
-            hand_over(&servers, primary, next, round % 2 == 1);
+            hand_over(&servers, primary, next, round % 2 == 1, crowd);
             primary = next;
         }
         crowd.wait_for_node(primary, 50);

@@ -2,8 +2,9 @@
 
 use super::reply::text;
 use super::server::Server;
-use super::wait::{PATIENCE, wait_until};
+use super::wait::{PATIENCE, holds_within, wait_until};
 use redis::Value;
+use std::time::Duration;
 
 /// How the sentinels call the primary.
 const NAME: &str = "tally";
@@ -16,8 +17,11 @@ const SETTINGS: [(&str, &str); 3] =
 
 /// The periods of a sentinel, in milliseconds: it asks, tells and corrects others ten times as often as by default. A
 /// busy machine is no reason for TILT.
-const PERIODS: &str = "SENTINEL DEBUG INFO-PERIOD 100 PING-PERIOD 100 ASK-PERIOD 100 PUBLISH-PERIOD 100 \
+const PERIODS: &str = "SENTINEL DEBUG INFO-PERIOD 100 PING-PERIOD 100 ASK-PERIOD 100 PUBLISH-PERIOD 500 \
                        ELECTION-TIMEOUT 2000 MIN-LINK-RECONNECT-PERIOD 1000 TILT-TRIGGER 60000";
+
+/// An ordered failover takes no longer.
+const OBEDIENCE: Duration = Duration::from_secs(5);
 
 /// Three of them.
 pub struct Sentinels {
@@ -31,7 +35,6 @@ impl Sentinels {
         let sentinels = Self { servers: (0..COUNT).map(|_| start(primary)).collect() };
         for server in &sentinels.servers {
             let mut client = server.connect();
-            client.ok(PERIODS);
             wait_until("a sentinel knows everybody", PATIENCE * 2, || {
                 client.list(["SENTINEL", "REPLICAS", NAME]).len() == replicas
                     && client.list(["SENTINEL", "SENTINELS", NAME]).len() == COUNT - 1
@@ -58,9 +61,19 @@ impl Sentinels {
         new.expect("a primary")
     }
 
-    /// Has a replica promoted though the primary is well. Refused while a failover is under way.
-    pub fn fail_over(&self) -> Result<(), String> {
-        self.servers[0].connect().call(["SENTINEL", "FAILOVER", NAME]).map(drop)
+    /// Has a replica promoted though the primary of this port is well; returns the port of the new one. What comes to
+    /// nothing, because the replica was slow or the sentinels had a failover of their own in mind, is ordered again.
+    #[track_caller]
+    pub fn fail_over(&self, old: u16) -> u16 {
+        let mut new = None;
+        wait_until("the sentinels have obeyed", PATIENCE * 3, || {
+            let _ = self.servers[0].connect().call(["SENTINEL", "FAILOVER", NAME]); // refused while one is under way
+            holds_within(OBEDIENCE, || {
+                new = self.primary().filter(|port| *port != old);
+                new.is_some()
+            })
+        });
+        new.expect("a primary")
     }
 }
 
@@ -69,7 +82,9 @@ fn start(primary: &Server) -> Server {
     let monitored = format!("{NAME} 127.0.0.1 {} {QUORUM}", primary.port());
     let builder = Server::builder().sentinel().config("sentinel monitor", monitored);
     let settings = SETTINGS.iter().map(|(name, value)| (format!("sentinel {name}"), format!("{NAME} {value}")));
-    settings.fold(builder, |builder, (name, value)| builder.config(&name, value)).start()
+    let server = settings.fold(builder, |builder, (name, value)| builder.config(&name, value)).start();
+    server.connect().ok(PERIODS);
+    server
 }
 
 #[track_caller]
