@@ -1,13 +1,53 @@
 //! The settings `tallybook.*`: what they are called, what they may be, what they are now. Only this
 //! file reads them; decisions get them through their environment.
 
-use crate::host::Text;
+use crate::host::fence::Settings;
+use crate::host::{Flag, Number, Text};
 use std::sync::Mutex;
 use tallybook_domain::audit::Retention;
+use tallybook_domain::limits::{
+    FENCE_REPLICAS_MAX, FENCE_WAIT_MS_DEFAULT, FENCE_WAIT_MS_MAX, WINDOW_MAX_DEFAULT, WINDOW_MAX_MAX, WINDOW_MAX_MIN,
+};
 
 /// The log of counters that nobody gave one: `MAXLEN n`, `MAXAGE ms`, `MAXBYTES n`, several of them,
 /// or nothing.
 pub static LOG_DEFAULT: Text = Text::new("log-default", "", set_log_default);
+
+/// How long a reservation waits for its ids to be safe, in milliseconds.
+pub static FENCE_WAIT: Number = Number::new("fence-wait", 0, FENCE_WAIT_MS_MAX, FENCE_WAIT_MS_DEFAULT);
+
+/// How many replicas must have acknowledged a mark at least, whoever they are.
+pub static FENCE_REPLICAS: Number = Number::new("fence-replicas", 0, FENCE_REPLICAS_MAX, 0);
+
+/// The largest window of an allocator, in ids.
+pub static FENCE_WINDOW_MAX: Number = Number::new("fence-window-max", WINDOW_MAX_MIN, WINDOW_MAX_MAX, WINDOW_MAX_DEFAULT);
+
+/// The file of the journal in the data directory; `{port}` stands for the port, and nothing for no journal.
+pub static FENCE_JOURNAL: Text = Text::fixed("fence-journal", "tallybook-{port}.fence", set_fence_journal);
+
+/// Whether a replica brings a mark to the disk before it acknowledges it.
+pub static FENCE_REPLICA_SYNC: Flag = Flag::new("fence-replica-sync", true);
+
+static FENCE_JOURNAL_NOW: Mutex<String> = Mutex::new(String::new());
+
+/// What `tallybook.fence-*` say now.
+pub fn fence() -> Settings {
+    Settings {
+        wait_ms: FENCE_WAIT.get(),
+        replicas_min: usize::try_from(FENCE_REPLICAS.get()).unwrap_or(0),
+        window_max: FENCE_WINDOW_MAX.get().unsigned_abs(),
+        journal: FENCE_JOURNAL_NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone(),
+        replica_sync: FENCE_REPLICA_SYNC.get(),
+    }
+}
+
+fn set_fence_journal(text: &str) -> Result<(), String> {
+    if text.contains('/') || text.contains('\0') {
+        return Err("must be the name of a file in the data directory, or empty".to_owned());
+    }
+    *FENCE_JOURNAL_NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = text.to_owned();
+    Ok(())
+}
 
 static LOG_DEFAULT_NOW: Mutex<Option<Retention>> = Mutex::new(None);
 

@@ -10,8 +10,9 @@ mod config;
 mod host;
 mod types;
 
-use commands::{catalog, idblock, scounter};
+use commands::{catalog, fence, idblock, scounter};
 use host::Loader;
+use host::fence::Needs;
 use tallybook_domain::counter::Counter;
 use tallybook_domain::idblock::IdBlock;
 
@@ -19,7 +20,10 @@ use tallybook_domain::idblock::IdBlock;
 const VERSION: std::ffi::c_int = 100;
 
 // Nine letters: only such a name has the cluster bus to itself.
-host::entry_point!(c"tallybook", VERSION, register);
+host::entry_point!(c"tallybook", VERSION, register, NEEDS);
+
+/// What the fence needs from up here.
+const NEEDS: Needs = Needs { settings: config::fence, keep: idblock::keep };
 
 fn register(loader: &Loader) -> Result<(), String> {
     loader.data_type::<Counter>()?;
@@ -54,7 +58,14 @@ fn register(loader: &Loader) -> Result<(), String> {
     loader.command(&row(&catalog::IDBLOCK_WHO), idblock::who)?;
     loader.command(&row(&catalog::IDBLOCK_INFO), idblock::info)?;
     loader.command(&row(&catalog::IDBLOCK_LOG), idblock::log)?;
+    loader.command(&row(&catalog::IDBLOCK_FENCE), fence::fence)?;
     loader.command(&row(&catalog::IDBLOCK_EFFECT), idblock::effect)?;
+    loader.command(&row(&catalog::IDBLOCK_ELECTABLE), fence::electable)?;
 
-    loader.setting(&config::LOG_DEFAULT)
+    loader.setting(&config::LOG_DEFAULT)?;
+    loader.setting(&config::FENCE_WAIT)?;
+    loader.setting(&config::FENCE_REPLICAS)?;
+    loader.setting(&config::FENCE_WINDOW_MAX)?;
+    loader.setting(&config::FENCE_JOURNAL)?;
+    loader.setting(&config::FENCE_REPLICA_SYNC)
 }

@@ -11,6 +11,9 @@ const fn key(access: Access) -> Keys {
 /// A key and something else, over and over.
 const PAIRS: Keys = Keys { first: 1, last: -1, step: 2, access: Access::Apply };
 
+/// No key at all.
+const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0, access: Access::Read };
+
 /// A row of the catalog.
 pub struct Row {
     name: &'static str,
@@ -35,6 +38,10 @@ enum Class {
     Scan,
     /// Applies what another node decided.
     Effect,
+    /// Shows or changes how this server works.
+    Admin,
+    /// Takes note of what its primary announces.
+    Announcement,
 }
 
 impl Class {
@@ -46,6 +53,8 @@ impl Class {
             Class::Read => ("readonly fast", "read fast"),
             Class::Scan => ("readonly", "read"),
             Class::Effect => ("write admin deny-script no-monitor no-slowlog", "write admin dangerous"),
+            Class::Admin => ("admin deny-script allow-stale", "admin dangerous"),
+            Class::Announcement => ("admin deny-script no-monitor no-slowlog", "admin dangerous"),
         }
     }
 }
@@ -56,7 +65,7 @@ impl Row {
         let (arguments, arity) = parse(self.syntax);
         let (flags, categories) = self.class.flags();
         // Whoever may count and draw ids is not meant to write other nodes' decisions.
-        let categories = if category && !matches!(self.class, Class::Effect) {
+        let categories = if category && !matches!(self.class, Class::Effect | Class::Announcement) {
             format!("{categories} tallybook")
         } else {
             categories.to_owned()
@@ -224,7 +233,7 @@ pub const SCOUNTER_EFFECT: Row = Row {
 pub const IDBLOCK_CREATE: Row = Row {
     name: "idblock.create",
     syntax: "key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]] \
-             [CODES length [ALPHABET text] [SECRET text]] [FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
+             [CODES length [ALPHABET text] [SECRET text]] [FENCE AUTO|FENCE n|FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
              [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
     summary: "Creates an allocator of id ranges.",
     ..SCOUNTER_CREATE
@@ -323,4 +332,24 @@ pub const IDBLOCK_EFFECT: Row = Row {
     name: "idblock.effect",
     summary: "Applies what a primary decided on an allocator. For replication, AOF and slot migration.",
     ..SCOUNTER_EFFECT
+};
+
+/// IDBLOCK.FENCE
+pub const IDBLOCK_FENCE: Row = Row {
+    name: "idblock.fence",
+    syntax: "[FORGET node]",
+    summary: "Shows which servers must acknowledge the marks of fenced allocators, or forgets one that is gone for good.",
+    complexity: "O(N) with N the number of replicas",
+    class: Class::Admin,
+    keys: NO_KEYS,
+};
+
+/// IDBLOCK.ELECTABLE
+pub const IDBLOCK_ELECTABLE: Row = Row {
+    name: "idblock.electable",
+    syntax: "set",
+    summary: "Takes note of which servers could take over from the primary. For replication.",
+    complexity: "O(N) with N the number of replicas",
+    class: Class::Announcement,
+    keys: NO_KEYS,
 };

@@ -4,20 +4,20 @@ use super::args::{Options, exactly, integer, is, once, required, within};
 use super::info::fields_reply;
 use super::log::{LogEntry, range};
 use crate::config::log_default;
-use crate::host::{Args, Context, Live, Reply, conclude, execute, open, read};
+use crate::host::{Args, Context, Key, Live, Reply, conclude, execute, open, read};
 use tallybook_domain::audit::{BlockChange, Entry};
 use tallybook_domain::error::Error;
-use tallybook_domain::idblock::{Block, Clock, Create, IdBlock, Reserve};
+use tallybook_domain::idblock::{Block, Clock, Create, IdBlock, Policy, Reserve};
 use tallybook_domain::limits::{
     CLOCK_BITS_MAX, CODES_COUNT_MAX, EPOCH_MS_DEFAULT, INCREMENT_DEFAULT, MAX_DEFAULT, RESERVE_COUNT_MAX,
-    START_DEFAULT, TIME_MS_MAX,
+    START_DEFAULT, TIME_MS_MAX, WINDOW_MAX_MAX,
 };
 use tallybook_domain::options::KeyOptions;
 use tallybook_domain::permutation::{Alphabet, Codes};
 use tallybook_domain::retry::Envelope;
 
 /// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]]
-/// [CODES length [ALPHABET text] [SECRET text]] [FENCE OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
+/// [CODES length [ALPHABET text] [SECRET text]] [FENCE AUTO|n|OFF] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
 pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let outcome = create_unredacted(context, args);
     redact_secret(context, args);
@@ -53,7 +53,7 @@ struct Given<'a> {
     codes_length: Option<i64>,
     alphabet: Option<&'a [u8]>,
     secret: Option<&'a [u8]>,
-    fence: Option<()>,
+    fence: Option<Policy>,
 }
 
 fn parse_create<'a>(args: &Args<'a>) -> Result<Create<'a>, Error> {
@@ -71,8 +71,7 @@ fn parse_create<'a>(args: &Args<'a>) -> Result<Create<'a>, Error> {
             b"CODES" => once(&mut given.codes_length, within("CODES", options.integer("CODES")?, 0, i64::MAX)?)?,
             b"ALPHABET" => once(&mut given.alphabet, options.value()?)?,
             b"SECRET" => once(&mut given.secret, options.value()?)?,
-            b"FENCE" if is(options.value()?, b"OFF") => once(&mut given.fence, ())?,
-            b"FENCE" => return Err(Error::FenceUnknown),
+            b"FENCE" => once(&mut given.fence, policy(options.value()?)?)?,
             _ if options.key_option(word, &mut key_options)? => {}
             _ => return Err(Error::Syntax),
         }
@@ -84,8 +83,20 @@ fn parse_create<'a>(args: &Args<'a>) -> Result<Create<'a>, Error> {
         max: given.max.unwrap_or(MAX_DEFAULT),
         clock: clock(&given)?,
         codes: codes(&given)?,
+        fence: given.fence.unwrap_or(Policy::Auto),
         options: key_options,
     })
+}
+
+fn policy(word: &[u8]) -> Result<Policy, Error> {
+    if is(word, b"AUTO") {
+        return Ok(Policy::Auto);
+    }
+    if is(word, b"OFF") {
+        return Ok(Policy::Off);
+    }
+    let size = integer("FENCE", word).ok().filter(|size| (1..=WINDOW_MAX_MAX).contains(size));
+    size.map(|size| Policy::Fixed(size.unsigned_abs())).ok_or(Error::FenceUnknown)
 }
 
 fn clock(given: &Given<'_>) -> Result<Option<Clock>, Error> {
@@ -134,7 +145,7 @@ fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Repl
     let environment = Live::new(context, log_default);
     let allocator = slot.require()?;
     let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
-    let shown = if codes { codes_reply(allocator, decision.reply()) } else { Vec::new() };
+    let shown = decision.reply().filter(|_| codes).map(|block| codes_reply(allocator, block)).unwrap_or_default();
     let block = conclude(context, slot, decision)?;
     Ok((shown, block))
 }
@@ -264,4 +275,12 @@ fn entry(block: Option<&IdBlock>, entry: &Entry<'_, BlockChange>) -> LogEntry {
 /// IDBLOCK.EFFECT key effect [key effect ..]
 pub fn effect(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     execute::<IdBlock>(context, args, &Live::new(context, log_default))
+}
+
+/// Keeps the mark of a time-sortable allocator ahead of the clock; whether that is still wanted.
+pub fn keep(context: &Context, key: Key<'_>) -> bool {
+    let Ok(slot) = open::<IdBlock>(context, key) else { return false };
+    let environment = Live::new(context, log_default);
+    let Some(decision) = slot.value().map(|allocator| allocator.decide_keep(&environment)) else { return false };
+    conclude(context, slot, decision).unwrap_or(false)
 }

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod catalog;
+pub mod fence;
 pub mod idblock;
 mod info;
 mod log;

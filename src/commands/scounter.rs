@@ -140,6 +140,7 @@ pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
                 steps.push(Step { slot, effect });
                 form = if this == Form::Effect { this } else { form };
             }
+            Decision::Wait { .. } => return Err(Error::Internal), // a counter waits for nobody
         }
     }
     conclude_all(context, slots, steps, form)?;

@@ -1,5 +1,7 @@
 //! What deciding on a request comes to.
 
+use crate::fence::Wait;
+
 /// The outcome of a decision that was not a refusal. `E` is the effect, `R` the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<E, R> {
@@ -14,13 +16,22 @@ pub enum Decision<E, R> {
         /// In which form replicas get it.
         form: Form,
     },
+    /// What is asked for is not safe yet. Something may have to change for that; then the request is to
+    /// be decided afresh.
+    Wait {
+        /// What changes at once.
+        effect: Option<E>,
+        /// What to wait for.
+        wait: Wait,
+    },
 }
 
 impl<E, R> Decision<E, R> {
-    /// The reply, whatever changes.
-    pub fn reply(&self) -> &R {
+    /// The reply, whatever changes; none where it has to wait.
+    pub fn reply(&self) -> Option<&R> {
         match self {
-            Decision::Unchanged(reply) | Decision::Changed { reply, .. } => reply,
+            Decision::Unchanged(reply) | Decision::Changed { reply, .. } => Some(reply),
+            Decision::Wait { .. } => None,
         }
     }
 }
@@ -33,4 +44,6 @@ pub enum Form {
     Request,
     /// As an effect command.
     Effect,
+    /// Not at all: only this process has to know, as which ids below a safe mark it has handed out.
+    Nowhere,
 }

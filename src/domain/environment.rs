@@ -3,6 +3,7 @@
 //! only applies effects, never asks.
 
 use crate::audit::Retention;
+use crate::fence::{Standing, Ticket, Uid, Wait};
 
 /// Who sent a command. Empty where there is nobody to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,4 +34,16 @@ pub trait Environment {
     fn random_u64(&self) -> u64;
     /// The log of a counter that nobody gave one (`tallybook.log-default`).
     fn log_default(&self) -> Option<Retention>;
+    /// What the fence says at this moment.
+    fn standing(&self) -> Standing;
+    /// The highest mark of an allocator that this node knows of, whatever its value says.
+    fn known_mark(&self, uid: &Uid) -> Option<u64>;
+    /// How many ids those wait for who wait for this allocator already.
+    fn parked(&self, uid: &Uid) -> u64;
+    /// Whom a raise that is not safe yet waits for, in words.
+    fn whom(&self) -> String;
+    /// A wait for `count` ids of an allocator, until a raise is safe.
+    fn wait(&self, ticket: Ticket, uid: &Uid, count: u64) -> Wait {
+        Wait { ticket, uid: *uid, count, whom: String::new() }
+    }
 }

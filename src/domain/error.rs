@@ -3,7 +3,8 @@
 //! A text is `<CODE> <what must hold>, got <value>`. Clients may match the code. No byte that a
 //! client sent is ever repeated in it, except as a number.
 
-use crate::limits::HOLD_COUNT_MAX;
+use crate::fence::Wait;
+use crate::limits::{HOLD_COUNT_MAX, WINDOW_MAX_MAX};
 use crate::permutation::CodesError;
 use std::fmt;
 
@@ -26,7 +27,7 @@ pub enum Side {
 }
 
 /// A refusal. Nothing was changed, created, replicated or announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The key holds another type.
     WrongType,
@@ -105,8 +106,22 @@ pub enum Error {
         /// Upper bound.
         upper: i64,
     },
-    /// A value of an option that this version does not know.
+    /// A fence that is neither AUTO nor OFF nor a window.
     FenceUnknown,
+    /// The ids are not safe yet.
+    Unfenced(Box<Wait>),
+    /// The allocator came with a dataset from elsewhere.
+    UnfencedOrigin,
+    /// A replica was asked for ids.
+    UnfencedReplica,
+    /// A node that is not electable cannot be forgotten.
+    ForgetUnknown,
+    /// A node that follows cannot be forgotten.
+    ForgetOnline,
+    /// What only a primary can be told.
+    NotOnReplica(&'static str),
+    /// An electable set that did not come from a primary.
+    NotFromClient,
     /// A sequence of more ids than an ordinal can count.
     RangeTooWide,
     /// The first id lies above the last.
@@ -166,7 +181,7 @@ fn with_holds(held: bool) -> &'static str {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Error::*;
-        match *self {
+        match self {
             WrongType => f.write_str("WRONGTYPE Operation against a key holding the wrong kind of value"),
             Syntax => f.write_str("ERR syntax error"),
             Arity => f.write_str("ERR wrong number of arguments"),
@@ -195,7 +210,19 @@ impl fmt::Display for Error {
             BoundsCrossed { lower, upper } => {
                 write!(f, "ERR lower bound must not lie above the upper bound {upper}, got {lower}")
             }
-            FenceUnknown => f.write_str("ERR fence must be OFF in this version"),
+            FenceUnknown => write!(f, "ERR FENCE must be AUTO, OFF or a window from 1 to {WINDOW_MAX_MAX}"),
+            Unfenced(wait) => {
+                write!(f, "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry", wait.whom)
+            }
+            UnfencedOrigin => f.write_str(
+                "UNFENCED allocator must be in the journal of this node, got one from elsewhere: IDBLOCK.ADVANCE past \
+                 every id in use",
+            ),
+            UnfencedReplica => f.write_str("UNFENCED ids must come from a primary, got a replica"),
+            ForgetUnknown => f.write_str("ERR node must be one of those that IDBLOCK.FENCE lists"),
+            ForgetOnline => f.write_str("ERR node must be gone to be forgotten, got one that follows"),
+            NotOnReplica(what) => write!(f, "ERR {what} must be sent to a primary, got a replica"),
+            NotFromClient => f.write_str("ERR an electable set must come from a primary, got an ordinary client"),
             RangeTooWide => {
                 write!(f, "ERR range from START to MAX must hold at most {} ids, got {}", u64::MAX, 1u128 << 64)
             }
@@ -209,10 +236,10 @@ impl fmt::Display for Error {
                 f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it, with START above every id already in use")
             }
             Bound { side, bound, got, held } => {
-                let side = if side == Side::Lower { "at least" } else { "at most" };
-                write!(f, "BOUND value{} must be {side} {bound}, got {got}", with_holds(held))
+                let side = if *side == Side::Lower { "at least" } else { "at most" };
+                write!(f, "BOUND value{} must be {side} {bound}, got {got}", with_holds(*held))
             }
-            Overflow { got, held } => write!(f, "OVERFLOW value{} must fit 64 bits, got {got}", with_holds(held)),
+            Overflow { got, held } => write!(f, "OVERFLOW value{} must fit 64 bits, got {got}", with_holds(*held)),
             Exhausted { want, max, left } => {
                 write!(f, "EXHAUSTED ids left up to {max} must be at least {want}, got {left}")
             }

@@ -11,6 +11,7 @@ pub mod decision;
 pub mod effect;
 pub mod environment;
 pub mod error;
+pub mod fence;
 pub mod hold;
 pub mod idblock;
 pub mod idempotency;

@@ -61,3 +61,34 @@ pub const TOKEN_COUNT_MAX: i64 = 5_000_000;
 /// Times and durations that a caller may name, in milliseconds: half of what 63 bits hold, so that a
 /// sum of two still fits.
 pub const TIME_MS_MAX: i64 = i64::MAX / 2;
+
+/// The window of an allocator that nobody uses yet: it covers clients that ask for one id at a time.
+pub const WINDOW_MIN: u64 = 64;
+
+/// The largest window unless `tallybook.fence-window-max` says otherwise: what a takeover may skip twice.
+pub const WINDOW_MAX_DEFAULT: i64 = 1 << 24;
+
+/// The smallest that it may say.
+pub const WINDOW_MAX_MIN: i64 = 1024;
+
+/// The largest that it may say, and the largest `FENCE n`.
+pub const WINDOW_MAX_MAX: i64 = 1 << 40;
+
+/// How far ahead of the clock the mark of a time-sortable allocator stands.
+pub const CLOCK_WINDOW_MS: u64 = 2_000;
+
+/// How long after its last use the mark of a time-sortable allocator is kept ahead of the clock.
+pub const CLOCK_KEPT_MS: u64 = 600_000;
+
+/// How long a reservation waits for its ids to be safe unless `tallybook.fence-wait` says otherwise: many
+/// round trips to a healthy replica.
+pub const FENCE_WAIT_MS_DEFAULT: i64 = 100;
+
+/// The longest `tallybook.fence-wait`: who waits longer has given up.
+pub const FENCE_WAIT_MS_MAX: i64 = 60_000;
+
+/// The most replicas that `tallybook.fence-replicas` may demand.
+pub const FENCE_REPLICAS_MAX: i64 = 100;
+
+/// How many allocators the journal remembers, deleted ones included: tens of megabytes.
+pub const JOURNAL_MARKS_MAX: usize = 1 << 20;

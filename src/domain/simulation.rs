@@ -15,7 +15,9 @@ use crate::audit::Retention;
 use crate::counter::Counter;
 use crate::effect::{BlockEffect, CounterEffect, Effect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
+use crate::fence::{Fence, Standing, Uid};
 use crate::idblock::IdBlock;
+use crate::limits::WINDOW_MAX_DEFAULT;
 use crate::stored::{Stored, load};
 use crate::wire::Corrupt;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -126,6 +128,22 @@ impl Environment for World {
 
     fn log_default(&self) -> Option<Retention> {
         self.log_default
+    }
+
+    fn standing(&self) -> Standing {
+        Fence::default().standing(WINDOW_MAX_DEFAULT.unsigned_abs())
+    }
+
+    fn known_mark(&self, _: &Uid) -> Option<u64> {
+        None
+    }
+
+    fn parked(&self, _: &Uid) -> u64 {
+        0
+    }
+
+    fn whom(&self) -> String {
+        String::new()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The last three steps of every write: apply, replicate, announce.
 
 use super::context::{Args, Context, Key, OwnedString, Reply};
-use super::environment::{Live, obeys};
+use super::environment::{Live, is_obeying};
+use super::fence;
 use super::keyspace::{Slot, open};
 use super::server_log;
 use super::value_type::ValueType;
@@ -18,22 +19,43 @@ use tallybook_domain::wire::Corrupt;
 /// Carries out a decision and returns its reply.
 pub fn conclude<'a, T: ValueType, R>(
     context: &Context,
-    mut slot: Slot<'_, T>,
+    slot: Slot<'_, T>,
     decision: Decision<T::Effect<'a>, R>,
 ) -> Result<R, Error> {
     match decision {
         Decision::Unchanged(reply) => Ok(reply),
-        Decision::Changed { effect, reply, form } => {
-            // From here on the command must succeed.
-            apply(&mut slot, &effect).map_err(broken)?;
-            match form {
-                Form::Request => replicate_request(context),
-                Form::Effect => replicate::<T>(context, slot.name, &encoded(&effect)),
-            }
-            announce(context, slot, &effect);
-            Ok(reply)
+        Decision::Changed { effect, reply, form } => carry_out(context, slot, &effect, form).map(|()| reply),
+        Decision::Wait { effect, wait } => {
+            effect.map_or(Ok(()), |effect| carry_out(context, slot, &effect, Form::Effect))?;
+            Err(Error::Unfenced(Box::new(wait)))
         }
     }
+}
+
+/// Applies, replicates, announces.
+fn carry_out<'a, T: ValueType>(
+    context: &Context,
+    mut slot: Slot<'_, T>,
+    effect: &T::Effect<'a>,
+    form: Form,
+) -> Result<(), Error> {
+    // From here on the command must succeed.
+    apply(&mut slot, effect).map_err(broken)?;
+    if let Some(value) = slot.value()
+        && let Some((uid, mark)) = value.raised_by(effect)
+    {
+        fence::raised(&uid, mark);
+        if value.is_kept_ahead() {
+            fence::keep_ahead(context.database(), slot.name.bytes());
+        }
+    }
+    match form {
+        Form::Request => replicate_request(context),
+        Form::Effect => replicate::<T>(context, slot.name, &encoded(effect)),
+        Form::Nowhere => {}
+    }
+    announce(context, slot, effect);
+    Ok(())
 }
 
 /// One decision of several that stand or fall together: the index of its key, and what changes.
@@ -64,6 +86,7 @@ pub fn conclude_all<'a, T: ValueType>(
         _ if steps.is_empty() => {}
         Form::Request => replicate_request(context),
         Form::Effect => replicate_pairs::<T>(context, &pairs),
+        Form::Nowhere => {}
     }
     let names: Vec<_> = slots.into_iter().map(|slot| slot.name).collect();
     for Step { slot, effect } in &steps {
@@ -85,7 +108,7 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
     if args.len() < 3 || args.len().is_multiple_of(2) {
         return Err(Error::Arity);
     }
-    let author = if obeys(context) { None } else { Some(environment.caller()) };
+    let author = if is_obeying(context) { None } else { Some(environment.caller()) };
     let pairs =
         (1..args.len()).step_by(2).map(|index| Ok((args.key(index)?, args.get(index + 1).ok_or(Error::Arity)?)));
     let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
@@ -117,6 +140,7 @@ fn execute_one<T: ValueType>(
                 (stamp.user, stamp.client) = (author.user, author.client);
             }
             apply(&mut slot, &effect)?;
+            executed(&slot);
             replicate::<T>(context, slot.name, &encoded(&effect));
             announce(context, slot, &effect);
         }
@@ -126,15 +150,24 @@ fn execute_one<T: ValueType>(
                 // one of them is wrong, the whole stream is.
                 Some(value) if author.is_none() && !first => push(value, sections)?,
                 _ => {
-                    let value = restored(slot.value(), first, sections)?;
+                    let mut value = restored(slot.value(), first, sections)?;
+                    fence::arrived(&mut value);
                     slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
                 }
             }
+            executed(&slot);
             replicate::<T>(context, slot.name, payload);
             signal(context, slot.name, [None, None]);
         }
     }
     Ok(())
+}
+
+/// Whoever executes a mark journals it before it is acknowledged.
+fn executed<T: ValueType>(slot: &Slot<'_, T>) {
+    if let Some((uid, mark)) = slot.value().and_then(T::mark) {
+        fence::executed(&uid, mark);
+    }
 }
 
 /// Tries several effects on copies: if one of them does not apply, none will.
@@ -159,7 +192,8 @@ fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result
     match slot.value_mut() {
         Some(value) => value.apply(effect)?,
         None => {
-            let value = T::create(effect)?;
+            let mut value = T::create(effect)?;
+            fence::arrived(&mut value);
             slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
         }
     }
@@ -225,7 +259,11 @@ fn announce<T: ValueType>(context: &Context, slot: Slot<'_, T>, effect: &T::Effe
 }
 
 fn announce_name<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
-    signal(context, key, T::events(effect));
+    let events = T::events(effect);
+    // What nobody can see is no change: a mark that rises ahead of need.
+    if events != [None, None] {
+        signal(context, key, events);
+    }
     if let Some(warning) = T::warning(effect) {
         server_log::warning(&format!("tallybook key '{}': {warning}", key.shown()));
     }

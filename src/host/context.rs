@@ -1,7 +1,7 @@
 //! One command as the server hands it over: its arguments, and where its reply goes.
 
 use redis_module::raw::{RedisModuleCtx, RedisModuleString};
-use std::ffi::{CString, c_int, c_long};
+use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 use tallybook_domain::error::Error;
@@ -37,6 +37,11 @@ impl OwnedString {
 
     pub(super) fn raw(&self) -> *mut RedisModuleString {
         self.0
+    }
+
+    /// As the name of a key.
+    pub(super) fn key(&self) -> Key<'_> {
+        Key { raw: self.0, arguments: PhantomData }
     }
 }
 
@@ -121,6 +126,18 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Bytes of the server's.
+///
+/// # Safety
+/// `start` must be null, or point to `len` bytes that live, unchanged, for as long as `'a`.
+pub(super) unsafe fn bytes_of<'a>(start: *const c_char, len: usize) -> &'a [u8] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) }
+}
+
 /// The bytes of a string of the server.
 ///
 /// # Safety
@@ -128,11 +145,8 @@ impl<'a> Args<'a> {
 pub(super) unsafe fn bytes<'a>(string: *const RedisModuleString) -> &'a [u8] {
     let mut len = 0;
     let start = api!(RedisModule_StringPtrLen(string, &mut len));
-    if start.is_null() {
-        return &[];
-    }
     // SAFETY: the server vouches for `len` bytes, the caller for their life.
-    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) }
+    unsafe { bytes_of(start, len) }
 }
 
 impl Context {
@@ -141,6 +155,11 @@ impl Context {
         if let Ok(index) = c_int::try_from(index) {
             api!(RedisModule_RedactClientCommandArgument(self.raw, index));
         }
+    }
+
+    /// The number of the selected database.
+    pub(super) fn database(&self) -> i32 {
+        api!(RedisModule_GetSelectedDb(self.raw))
     }
 
     /// The flags of this context, `REDISMODULE_CTX_FLAGS_*`.

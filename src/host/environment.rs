@@ -1,6 +1,7 @@
 //! Time, chance and caller: the only file that asks for them.
 
 use super::context::{Context, bytes};
+use super::fence;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA, REDISMODULE_CTX_FLAGS_REPLICATED,
     REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleString,
@@ -9,6 +10,7 @@ use std::cell::OnceCell;
 use std::ptr::null_mut;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::environment::{Caller, Environment};
+use tallybook_domain::fence::{Standing, Uid};
 use tallybook_domain::limits::NAME_LEN_MAX;
 
 /// The environment of one command. Each answer is looked up at its first use and then kept.
@@ -32,7 +34,7 @@ impl Environment for Live<'_> {
     }
 
     fn is_replica(&self) -> bool {
-        self.context.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0
+        is_replica(self.context)
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -51,11 +53,27 @@ impl Environment for Live<'_> {
     fn log_default(&self) -> Option<Retention> {
         (self.log_default)()
     }
+
+    fn standing(&self) -> Standing {
+        fence::standing()
+    }
+
+    fn known_mark(&self, uid: &Uid) -> Option<u64> {
+        fence::known_mark(uid)
+    }
+
+    fn parked(&self, uid: &Uid) -> u64 {
+        fence::parked(uid)
+    }
+
+    fn whom(&self) -> String {
+        fence::whom()
+    }
 }
 
 /// Unix time. The server's own stamp of this command where it has one (from 7.2 on): it costs no
 /// clock read, and stands still inside a transaction or script.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let ms = match optional_api!(RedisModule_CachedMicroseconds()) {
         Some(us) => us / 1000,
         None => api!(RedisModule_Milliseconds()),
@@ -65,8 +83,13 @@ fn now_ms() -> u64 {
 
 /// Whether the command comes from a primary or from the AOF. Their effects name the caller already,
 /// and asking for a user here would crash Redis 7.0 to 7.4.
-pub(super) fn obeys(context: &Context) -> bool {
+pub fn is_obeying(context: &Context) -> bool {
     context.flags() & OBEYING != 0
+}
+
+/// Whether this server follows another one.
+pub fn is_replica(context: &Context) -> bool {
+    context.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0
 }
 
 const OBEYING: u32 = REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING;

@@ -1,7 +1,7 @@
 //! Loading: what the server must have, and the way into `lib.rs`.
 
-use super::api;
-use super::config::Text;
+use super::{api, event, fence};
+use super::config::Setting;
 use super::context::{Args, Context, Reply};
 use super::guard::{guard, install_hook};
 use super::register::{self, Command};
@@ -42,7 +42,7 @@ impl Loader {
     }
 
     /// A setting.
-    pub fn setting(&self, setting: &'static Text) -> Result<(), String> {
+    pub fn setting(&self, setting: &'static impl Setting) -> Result<(), String> {
         setting.register(self.context)
     }
 
@@ -59,6 +59,7 @@ pub fn on_load(
     context: *mut c_void,
     argument_count: c_int,
     register: fn(&Loader) -> Result<(), String>,
+    needs: fence::Needs,
 ) -> c_int {
     let context = context.cast::<RedisModuleCtx>();
     // SAFETY: called by the server, first of all, with its own context.
@@ -83,10 +84,11 @@ pub fn on_load(
             }
             api!(RedisModule_SetModuleOptions(context, options.cast_signed()));
             register(&Loader { context })?;
-            match api!(RedisModule_LoadConfigs(context)) {
-                0 => Ok(()),
-                _ => Err("a tallybook.* setting was refused".to_owned()),
+            if api!(RedisModule_LoadConfigs(context)) != 0 {
+                return Err("a tallybook.* setting was refused".to_owned());
             }
+            fence::start(context, needs);
+            event::subscribe(context)
         },
     );
     match loaded {
@@ -107,7 +109,7 @@ fn is_valkey() -> bool {
 
 /// Defines the function that the server calls to load the module.
 macro_rules! entry_point {
-    ($name:expr, $version:expr, $register:path) => {
+    ($name:expr, $version:expr, $register:path, $needs:expr) => {
         /// Called by the server, once.
         #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
@@ -116,7 +118,7 @@ macro_rules! entry_point {
             _argv: *mut *mut std::ffi::c_void,
             argc: std::ffi::c_int,
         ) -> std::ffi::c_int {
-            $crate::host::on_load($name, $version, context, argc, $register)
+            $crate::host::on_load($name, $version, context, argc, $register, $needs)
         }
     };
 }

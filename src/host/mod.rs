@@ -8,26 +8,34 @@
 #[macro_use]
 mod api;
 mod alloc;
+mod call;
 mod commit;
 mod config;
 mod context;
 mod environment;
+mod event;
+pub mod fence;
 mod guard;
+mod journal;
 mod keyspace;
 mod load;
+mod park;
 mod register;
+mod replication;
 mod server_log;
 mod value_type;
 
 pub use commit::{Step, conclude, conclude_all, execute};
-pub use config::Text;
-pub use context::{Args, Context, Reply};
-pub use environment::Live;
+pub use config::{Flag, Number, Text};
+pub use context::{Args, Context, Key, Reply};
+pub use environment::{Live, is_obeying, is_replica};
 pub use keyspace::{open, read};
 pub use load::Loader;
 #[doc(hidden)]
 pub use load::on_load;
 pub use register::{Access, Argument, Command, Keys, Value};
 pub use value_type::{Handle, ValueType};
+
+pub use replication::own_names;
 
 pub(crate) use load::entry_point;

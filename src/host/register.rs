@@ -1,11 +1,15 @@
 //! Commands: what the server is told of them, and the way from its call to their handler.
 
 use super::context::{Args, Context, Reply};
+use super::fence;
 use super::guard::guard;
+use super::park::park;
+use super::replication::is_paused;
 use redis_module::raw::*;
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::{NonNull, null, null_mut};
 use tallybook_domain::error::Error;
+use tallybook_domain::fence::Wait;
 
 /// What the server knows of one command: COMMAND INFO, COMMAND DOCS, ACL, cluster routing.
 pub struct Command {
@@ -131,8 +135,49 @@ where
             handler(&context, &unsafe { Args::new(argv, argc) })
         },
     );
-    guard(|| (), || context.send(&outcome));
+    guard(
+        || (),
+        || match outcome {
+            Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => {}
+            outcome => context.send(&outcome.map_err(named)),
+        },
+    );
     0
+}
+
+/// The wait of a client is over: its request is decided afresh. It can wait only once.
+unsafe extern "C" fn again<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
+where
+    F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
+{
+    // SAFETY: as in `run`.
+    let handler = unsafe { NonNull::<F>::dangling().read() };
+    let context = Context { raw: context };
+    let outcome = guard(
+        || Err(Error::Internal),
+        || match is_paused() {
+            // Writes wait while the server hands over; this one waited once.
+            true => Err(Error::Unfenced(Box::default())),
+            // SAFETY: the server keeps the arguments of a client that waits.
+            false => handler(&context, &unsafe { Args::new(argv, argc) }),
+        },
+    );
+    guard(|| (), || context.send(&outcome.map_err(named)));
+    0
+}
+
+/// A client has waited for too long.
+unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
+    guard(|| (), || Context { raw: context }.send(&Err(named(Error::Unfenced(Box::default())))));
+    0
+}
+
+/// Whom everybody waits for is looked up when somebody is told.
+fn named(error: Error) -> Error {
+    match error {
+        Error::Unfenced(wait) => Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..*wait })),
+        error => error,
+    }
 }
 
 fn c_string(text: &str) -> CString {
@@ -156,7 +201,8 @@ static VERSION: RedisModuleCommandInfoVersion = RedisModuleCommandInfoVersion {
 
 impl Arena {
     fn info(&mut self, command: &Command) -> RedisModuleCommandInfo {
-        self.keys = vec![key_spec(command.keys), end()];
+        let has_keys = command.keys.first > 0;
+        self.keys = if has_keys { vec![key_spec(command.keys), end()] } else { vec![end()] };
         RedisModuleCommandInfo {
             version: &VERSION,
             summary: self.text(command.summary),

@@ -1,6 +1,7 @@
 //! The key types: what the server calls to save, load, rewrite, digest, copy, measure and free.
 
 use super::context::bytes;
+use super::fence;
 use super::guard::guard;
 use redis_module::raw::{
     RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
@@ -11,6 +12,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use tallybook_domain::effect::{self, Effect};
 use tallybook_domain::error::Kind;
+use tallybook_domain::fence::Uid;
 use tallybook_domain::limits::RESTORE_BATCH_BYTES;
 use tallybook_domain::stored::{self, Stored};
 use tallybook_domain::wire::Corrupt;
@@ -40,6 +42,20 @@ pub trait ValueType: Stored + Clone + 'static {
     fn warning(_effect: &Self::Effect<'_>) -> Option<&'static str> {
         None
     }
+    /// Its identity and its mark, where it has a fence.
+    fn mark(&self) -> Option<(Uid, u64)> {
+        None
+    }
+    /// The mark to which an effect that was decided on here has raised it.
+    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64)> {
+        None
+    }
+    /// Whether its mark is to be raised while nobody asks.
+    fn is_kept_ahead(&self) -> bool {
+        false
+    }
+    /// It came from a file of this server.
+    fn set_from_file(&mut self) {}
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
     /// Bytes on the heap.
@@ -105,7 +121,10 @@ unsafe fn value<'a, T>(value: *const c_void) -> &'a T {
 
 unsafe extern "C" fn rdb_load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> *mut c_void {
     guard(null_mut, || match load::<T>(io, encoding) {
-        Ok(value) => Box::into_raw(Box::new(value)).cast(),
+        Ok(mut value) => {
+            fence::arrived(&mut value);
+            Box::into_raw(Box::new(value)).cast()
+        }
         Err(corrupt) => {
             if let Ok(line) = CString::new(format!("tallybook refused a stored value: {corrupt}")) {
                 api!(RedisModule_LogIOError(io, c"warning".as_ptr(), c"%s".as_ptr(), line.as_ptr()));

@@ -4,7 +4,8 @@ use crate::host::{Handle, ValueType};
 use std::ffi::CStr;
 use tallybook_domain::effect::BlockEffect;
 use tallybook_domain::error::Kind;
-use tallybook_domain::idblock::IdBlock;
+use tallybook_domain::fence::Uid;
+use tallybook_domain::idblock::{IdBlock, Issued};
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -34,6 +35,11 @@ impl ValueType for IdBlock {
             BlockEffect { codes: true, .. } => c"idblock.codes",
             BlockEffect { reserved: Some(_), .. } => c"idblock.reserve",
             BlockEffect { advanced: Some(_), .. } => c"idblock.advance",
+            // Under a fence, a reservation that is told to nobody else, or a mark that rises ahead of need.
+            BlockEffect { issued: Some(Issued { count: 1.., is_next: false, .. }), .. } => c"idblock.reserve",
+            BlockEffect { windowed: Some(_), pinned: None, issued, .. } if issued.is_none_or(|issued| issued.count == 0) => {
+                return [None, None];
+            }
             _ => c"idblock.next",
         };
         [Some(event), effect.low.then_some(c"idblock.low")]
@@ -41,6 +47,22 @@ impl ValueType for IdBlock {
 
     fn warning(effect: &BlockEffect<'_>) -> Option<&'static str> {
         effect.low.then_some("nine tenths of its ids are used; see IDBLOCK.INFO")
+    }
+
+    fn mark(&self) -> Option<(Uid, u64)> {
+        self.fenced_mark().map(|mark| (*self.uid(), mark))
+    }
+
+    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64)> {
+        effect.issued?.raise.and_then(|_| self.mark())
+    }
+
+    fn is_kept_ahead(&self) -> bool {
+        self.is_kept()
+    }
+
+    fn set_from_file(&mut self) {
+        IdBlock::set_from_file(self);
     }
 
     fn copy(&self, database: u32, name: &[u8]) -> Self {

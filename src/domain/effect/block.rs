@@ -5,7 +5,7 @@ use super::{
     take_stamp,
 };
 use crate::audit::Retention;
-use crate::idblock::Clock;
+use crate::idblock::{Clock, Issued, Policy};
 use crate::idempotency::Limits;
 use crate::permutation::Codes;
 use crate::wire::{Corrupt, Reader, put_i64, put_u64};
@@ -29,6 +29,8 @@ pub struct BlockCreated {
     pub clock: Option<Clock>,
     /// Ids that have codes.
     pub codes: Option<Codes>,
+    /// How its ids are kept from being handed out twice.
+    pub fence: Policy,
 }
 
 /// A run of ids, as ordinals.
@@ -68,6 +70,10 @@ pub struct BlockEffect<'a> {
     pub low: bool,
     /// The reservation was handed out as codes.
     pub codes: bool,
+    /// Under a fence: the mark rises to the first, and the ids below the second are handed out.
+    pub windowed: Option<(u64, u64)>,
+    /// What only this process knows: it is no part of the bytes.
+    pub issued: Option<Issued>,
     /// The entry that it leaves in the log.
     pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
@@ -99,6 +105,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             if let Some(codes) = &created.codes {
                 codes.put(out);
             }
+            created.fence.put(out);
         }
         put_log(self.log, out);
         put_limits(self.limits, out);
@@ -121,6 +128,11 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
         if self.codes {
             out.push(tag::CODES);
         }
+        if let Some((mark, drawn)) = self.windowed {
+            out.push(tag::WINDOWED);
+            put_u64(out, mark);
+            put_u64(out, drawn);
+        }
         put_stamp(self.stamp.as_ref(), out);
         put_pinned(self.pinned.as_deref(), out);
     }
@@ -136,7 +148,8 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
                 }
                 let clock = if flags & CLOCK != 0 { Some(Clock::take(reader)?) } else { None };
                 let codes = if flags & CODES != 0 { Some(Codes::take(reader)?) } else { None };
-                self.created = Some(Box::new(BlockCreated { uid, start, increment, max, clock, codes }));
+                let fence = Policy::take(reader)?;
+                self.created = Some(Box::new(BlockCreated { uid, start, increment, max, clock, codes, fence }));
             }
             tag::LOG => self.log = Some(take_log(reader)?),
             tag::LIMITS => self.limits = Some(take_limits(reader)?),
@@ -145,6 +158,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             tag::ADVANCED => self.advanced = Some(reader.u64()?),
             tag::LOW => self.low = true,
             tag::CODES => self.codes = true,
+            tag::WINDOWED => self.windowed = Some((reader.u64()?, reader.u64()?)),
             tag::STAMP => self.stamp = Some(take_stamp(reader)?),
             tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
             _ => return Err(Corrupt("unknown part of an allocator's effect")),

@@ -12,7 +12,7 @@
 //!   tag  part        body
 //!    1   created     counter: initial i64, 1 = by CREATE, 0 = by a write in passing
 //!                    id block: uid (16), start i64, increment u64, max i64,
-//!                    flags (1 = clock, 2 = codes), each as in its section
+//!                    flags (1 = clock, 2 = codes), each as in its section; fence, as in the core
 //!    2   bounds      flags (1 = lower, 2 = upper), i64 each
 //!    3   log         0 = off; 1 = on, then the retention
 //!    4   limits      of tokens: duration u64, count u64
@@ -27,6 +27,7 @@
 //!   18   advanced    mark u64                                       id block
 //!   19   low         nothing: nine tenths of the range are used     id block
 //!   20   codes       nothing: the reservation was handed out as codes  id block
+//!   21   windowed    mark u64, drawn u64: the mark rises to the first, ids below the second are handed out
 //!   24   stamp       user, client, note: bytes each
 //!   25   token       producer, token: bytes each; fingerprint (6), reply: bytes
 //!   26   expiry      0 = none any more; else Unix time in ms, u64
@@ -74,6 +75,7 @@ mod tag {
     pub const ADVANCED: u8 = 18;
     pub const LOW: u8 = 19;
     pub const CODES: u8 = 20;
+    pub const WINDOWED: u8 = 21;
     pub const STAMP: u8 = 24;
     pub const TOKEN: u8 = 25;
     pub const EXPIRY: u8 = 26;

@@ -134,6 +134,7 @@ fn random_block_effect(world: &World, missing: bool, logs: bool) -> Vec<u8> {
                 put_bytes(out, b"abcdefghijklmnop");
                 put_bytes(out, b"secret");
             }
+            out.extend(world.pick(&[&[0][..], &[0], &[1], &[2, 50]]));
         }),
         part(world, 15, 3, |out| put_retention(world, out)),
         part(world, 20, 4, |out| put_limits(world, out)),
@@ -145,6 +146,10 @@ fn random_block_effect(world: &World, missing: bool, logs: bool) -> Vec<u8> {
         part(world, 8, 18, ordinal),
         part(world, 10, 19, |_| {}),
         part(world, 10, 20, |_| {}),
+        part(world, 4, 21, |out| {
+            ordinal(out);
+            ordinal(out);
+        }),
         part(world, if logs { 1 } else { 8 }, 24, |out| put_stamp(world, out)),
         part(world, 4, 25, |out| put_token(world, out)),
     ];

@@ -54,7 +54,12 @@ impl Clock {
 
     /// The first ordinal of a millisecond.
     pub fn ordinal(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.epoch_ms).saturating_mul(1u64 << self.bits.min(63))
+        self.span(now_ms.saturating_sub(self.epoch_ms))
+    }
+
+    /// How many ordinals lie within so many milliseconds.
+    pub fn span(&self, ms: u64) -> u64 {
+        ms.saturating_mul(1u64 << self.bits.min(63))
     }
 
     /// The Unix millisecond of an ordinal.

@@ -1,16 +1,26 @@
 //! What a request comes to. Each function here looks at an allocator that it cannot change, refuses
 //! or answers, or says in an effect what is to change.
 
-use super::{Block, Create, IdBlock, Next, Range, Reserve};
+use super::window::{Next as NextWindow, Stand};
+use super::{Block, Create, IdBlock, Issued, Next, Policy, Range, Reserve};
 use crate::decision::{Decision, Form};
 use crate::effect::{BlockCreated, BlockEffect, Reserved, Stamp};
 use crate::environment::Environment;
 use crate::error::{Error, Kind};
+use crate::fence::{Ticket, Wait};
 use crate::limits::{LOW_DENOMINATOR, LOW_NUMERATOR, TOKEN_LIMITS_DEFAULT};
 use crate::permutation::Codes;
 use crate::retry::{Envelope, pin, replay};
 
 type Decided<'a, R> = Result<Decision<BlockEffect<'a>, R>, Error>;
+
+/// Ids that can be handed out now, or a wait until they can.
+enum Taken<'a> {
+    /// The ids, and what has to change with them.
+    Now(Reserved, Block, BlockEffect<'a>),
+    /// The mark that may have to be raised for it, and what to wait for.
+    Later(Option<BlockEffect<'a>>, Wait),
+}
 
 impl IdBlock {
     /// Decides on a creation. The reply tells whether an allocator was made.
@@ -24,7 +34,7 @@ impl IdBlock {
             Some(_) => return Err(Error::BusyKey(Kind::IdBlock)),
             None => {}
         }
-        let &Create { start, increment, max, clock, .. } = request;
+        let &Create { start, increment, max, clock, fence, .. } = request;
         let range = Range::new(start, increment, max)?;
         if let Some(clock) = clock {
             clock.check(range, environment.now_ms())?;
@@ -38,14 +48,22 @@ impl IdBlock {
             }
         };
         let log = request.options.log.unwrap_or(Some(crate::limits::BLOCK_LOG_DEFAULT));
+        let created = BlockCreated { uid: environment.random(), start, increment, max, clock, codes, fence };
         let effect = BlockEffect {
             at_ms: environment.now_ms(),
-            created: Some(Box::new(BlockCreated { uid: environment.random(), start, increment, max, clock, codes })),
+            created: Some(Box::new(created)),
             log: log.map(Some),
             limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
             stamp: log.map(|_| Stamp::new(b"", environment)),
             ..BlockEffect::default()
         };
+        // The first window is raised with the allocator, so that its first user hardly waits.
+        let made = IdBlock::create(&effect).map_err(|_| Error::Internal)?;
+        let raise = match fence {
+            Policy::Off => BlockEffect::default(),
+            _ => made.raise(&made.stand(environment), 0, false, environment),
+        };
+        let effect = BlockEffect { windowed: raise.windowed, issued: raise.issued, ..effect };
         Ok(Decision::Changed { effect, reply: true, form: Form::Effect })
     }
 
@@ -63,14 +81,18 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, request, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let at_ms = environment.now_ms();
-        let (reserved, reply) = self.take(request.count, request.at_least, at_ms)?;
+        let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
+            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+            Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
+        };
         let stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
+        // Under a fence a reservation is known to others by its log entry alone.
+        let is_told = stamp.is_some() || self.kept.fence == Policy::Off;
         let pinned = pin(envelope.token, request, &reply);
-        let (low, codes) = (self.becomes_low(reserved), request.codes);
-        let effect =
-            BlockEffect { at_ms, reserved: Some(reserved), stamp, pinned, low, codes, ..BlockEffect::default() };
-        Ok(Decision::Changed { effect, reply, form: Form::Effect })
+        let reserved = is_told.then_some(reserved);
+        let effect = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..taken };
+        let form = form(&effect);
+        Ok(Decision::Changed { effect, reply, form })
     }
 
     /// Decides on a single id. It leaves no entry in the log.
@@ -78,49 +100,205 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, &Next, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let at_ms = environment.now_ms();
-        let (reserved, block) = self.take(1, 1, at_ms)?;
+        let (reserved, block, taken) = match self.take(1, 1, environment)? {
+            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+            Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
+        };
         let pinned = pin(envelope.token, &Next, &block.first);
-        let low = self.becomes_low(reserved);
-        let effect = BlockEffect { at_ms, raised: reserved.end(), pinned, low, ..BlockEffect::default() };
-        Ok(Decision::Changed { effect, reply: block.first, form: Form::Effect })
+        let raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
+        let issued = taken.issued.map(|issued| Issued { is_next: true, ..issued });
+        let effect = BlockEffect { raised, pinned, issued, ..taken };
+        let form = form(&effect);
+        Ok(Decision::Changed { effect, reply: block.first, form })
     }
 
     /// Decides on going past an id that came from elsewhere. Never backwards.
     pub fn decide_advance<'a>(&self, id: i64, environment: &'a impl Environment) -> Decided<'a, ()> {
-        let mark = self.range().ordinals_up_to(id);
-        if mark <= self.volatile.position {
-            return Ok(Decision::Unchanged(()));
-        }
-        let effect = BlockEffect {
+        let target = self.range().ordinals_up_to(id);
+        let advanced = |position| BlockEffect {
             at_ms: environment.now_ms(),
-            advanced: Some(mark),
-            low: self.becomes_low(Reserved { first: mark, count: 0 }),
-            stamp: self.log().map(|_| Stamp::new(b"", environment)),
+            advanced: (target > position).then_some(target),
+            low: self.becomes_low(position, target),
+            stamp: self.log().filter(|_| target > position).map(|_| Stamp::new(b"", environment)),
             ..BlockEffect::default()
         };
-        Ok(Decision::Changed { effect, reply: (), form: Form::Effect })
+        if self.kept.fence == Policy::Off {
+            let position = self.volatile.window.position();
+            let changed = Decision::Changed { effect: advanced(position), reply: (), form: Form::Effect };
+            return Ok(if target <= position { Decision::Unchanged(()) } else { changed });
+        }
+        let stand = self.stand_as_primary(environment)?;
+        let effect = advanced(stand.position);
+        let position = stand.position.max(target);
+        let is_proven = !self.is_from_elsewhere(&stand, environment);
+        if is_proven && target <= stand.safe {
+            if effect.advanced.is_none() {
+                return Ok(Decision::Unchanged(()));
+            }
+            let (windowed, issued) = (Some((self.kept.mark, stand.position)), Some(issued(&stand, position, 0)));
+            let effect = BlockEffect { windowed, issued, ..effect };
+            return Ok(Decision::Changed { effect, reply: (), form: Form::Effect });
+        }
+        // Later ids lie beyond it from now on; whether it stays so is answered once the mark is safe.
+        let pending = stand.pending.iter().find(|(mark, _)| *mark >= target);
+        if let Some((_, ticket)) = pending.filter(|_| effect.advanced.is_none()) {
+            return Ok(Decision::Wait { effect: None, wait: environment.wait(*ticket, self.uid(), 0) });
+        }
+        let raise = self.raise(&stand, target, false, environment);
+        let issued = raise.issued.map(|issued| Issued { position, ..issued });
+        let wait = environment.wait(environment.standing().next, self.uid(), 0);
+        Ok(Decision::Wait { effect: Some(BlockEffect { windowed: raise.windowed, issued, ..effect }), wait })
+    }
+
+    /// Decides on keeping the mark of a time-sortable allocator ahead of the clock while nobody asks. The
+    /// reply tells whether that is still wanted: it was used in this term, and not long ago.
+    pub fn decide_keep<'a>(&self, environment: &'a impl Environment) -> Decision<BlockEffect<'a>, bool> {
+        let (standing, now_ms) = (environment.standing(), environment.now_ms());
+        let stand = self.volatile.window.stand(standing.term, standing.granted);
+        let wanted = stand.filter(|_| self.is_kept() && self.volatile.window.is_used(now_ms));
+        let Some(stand) = wanted else { return Decision::Unchanged(false) };
+        let now = self.kept.clock.map_or(0, |clock| clock.ordinal(now_ms));
+        if !self.is_due(&stand, stand.position.max(now)) {
+            return Decision::Unchanged(true);
+        }
+        let effect = self.raise(&stand, 0, false, environment);
+        Decision::Changed { effect, reply: true, form: Form::Effect }
+    }
+
+    /// Whether the mark is to be kept ahead of the clock.
+    pub fn is_kept(&self) -> bool {
+        self.kept.clock.is_some() && self.kept.fence != Policy::Off
     }
 
     /// What would be handed out next.
-    pub(super) fn next_ordinal(&self, now_ms: u64) -> u64 {
-        let clock = self.kept.clock.map_or(0, |clock| clock.ordinal(now_ms));
-        self.volatile.position.max(clock)
+    pub(super) fn next_ordinal(&self, environment: &impl Environment) -> u64 {
+        let clock = self.kept.clock.map_or(0, |clock| clock.ordinal(environment.now_ms()));
+        let position = match self.kept.fence {
+            Policy::Off => self.volatile.window.position(),
+            _ => self.stand(environment).position,
+        };
+        position.max(clock)
     }
 
-    fn take(&self, count: u64, at_least: u64, now_ms: u64) -> Result<(Reserved, Block), Error> {
-        let first = self.next_ordinal(now_ms);
+    /// Where it stands in the present term; at its mark, as far as this node knows, where the term is new.
+    pub(super) fn stand(&self, environment: &impl Environment) -> Stand<'_> {
+        let standing = environment.standing();
+        self.volatile.window.stand(standing.term, standing.granted).unwrap_or_else(|| {
+            let known = environment.known_mark(self.uid()).unwrap_or(0);
+            let mark = self.kept.mark.max(known).min(self.range().capacity());
+            self.volatile.window.beginning(standing.term, mark, self.kept.drawn)
+        })
+    }
+
+    fn stand_as_primary(&self, environment: &impl Environment) -> Result<Stand<'_>, Error> {
+        if environment.is_replica() { Err(Error::UnfencedReplica) } else { Ok(self.stand(environment)) }
+    }
+
+    /// Whether its mark is worth nothing here: the dataset is that of another node.
+    fn is_from_elsewhere(&self, stand: &Stand<'_>, environment: &impl Environment) -> bool {
+        !stand.has_begun && self.volatile.window.is_from_file() && environment.known_mark(self.uid()).is_none()
+    }
+
+    /// The size of the present window.
+    pub(super) fn window_size(&self) -> u64 {
+        match (self.kept.fence, self.kept.clock) {
+            (Policy::Fixed(size), None) => size,
+            (Policy::Fixed(ms), Some(clock)) => clock.span(ms),
+            (_, Some(clock)) => clock.span(crate::limits::CLOCK_WINDOW_MS),
+            (_, None) => self.volatile.window.size(),
+        }
+    }
+
+    fn take<'a>(&self, count: u64, at_least: u64, environment: &'a impl Environment) -> Result<Taken<'a>, Error> {
+        let first = self.next_ordinal(environment);
         let left = self.range().capacity().saturating_sub(first);
-        let exhausted = Error::Exhausted { want: at_least, max: self.range().max(), left };
+        let exhausted = || Error::Exhausted { want: at_least, max: self.range().max(), left };
         if left < at_least {
-            return Err(exhausted);
+            return Err(exhausted());
         }
         let reserved = Reserved { first, count: count.min(left) };
-        Ok((reserved, self.range().block(reserved).ok_or(exhausted)?))
+        let block = self.range().block(reserved).ok_or_else(exhausted)?;
+        let effect = BlockEffect { at_ms: environment.now_ms(), ..BlockEffect::default() };
+        if self.kept.fence == Policy::Off {
+            let low = self.becomes_low(self.volatile.window.position(), reserved.end().unwrap_or(u64::MAX));
+            return Ok(Taken::Now(reserved, block, BlockEffect { low, ..effect }));
+        }
+        let stand = self.stand_as_primary(environment)?;
+        if self.is_from_elsewhere(&stand, environment) {
+            return Err(Error::UnfencedOrigin);
+        }
+        Ok(self.take_fenced(&stand, reserved, block, environment))
     }
 
-    fn becomes_low(&self, reserved: Reserved) -> bool {
-        !self.is_low(self.volatile.position) && reserved.end().is_some_and(|end| self.is_low(end))
+    /// Below what is safe, nobody is asked. The mark is raised when less than a window is left of it.
+    fn take_fenced<'a>(
+        &self,
+        stand: &Stand<'_>,
+        reserved: Reserved,
+        block: Block,
+        environment: &'a impl Environment,
+    ) -> Taken<'a> {
+        let end = reserved.end().unwrap_or(u64::MAX);
+        if end <= stand.safe {
+            let stand = Stand { position: end, ..*stand };
+            let raise = self.is_due(&stand, end).then(|| self.raise(&stand, 0, false, environment));
+            let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
+            let issued = Issued { raise: raised, ..issued(&stand, end, reserved.count) };
+            let effect = BlockEffect {
+                at_ms: environment.now_ms(),
+                low: self.becomes_low(reserved.first, end),
+                windowed: raise.and_then(|raise| raise.windowed),
+                issued: Some(issued),
+                ..BlockEffect::default()
+            };
+            return Taken::Now(reserved, block, effect);
+        }
+        // Those who wait already come first.
+        let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
+        let pending = stand.pending.iter().find(|(mark, _)| *mark >= claimed);
+        match pending {
+            Some((_, ticket)) => Taken::Later(None, environment.wait(*ticket, self.uid(), reserved.count)),
+            None => {
+                let effect = self.raise(stand, claimed, true, environment);
+                let ticket: Ticket = environment.standing().next;
+                Taken::Later(Some(effect), environment.wait(ticket, self.uid(), reserved.count))
+            }
+        }
+    }
+
+    /// Whether less than a window lies between `end` and the mark that was raised last; half a window
+    /// where windows are time.
+    fn is_due(&self, stand: &Stand<'_>, end: u64) -> bool {
+        let size = if self.kept.clock.is_some() { self.window_size() / 2 } else { self.window_size() };
+        stand.top < self.range().capacity() && stand.top.saturating_sub(end) < size
+    }
+
+    /// The effect that raises the mark by a window, and beyond `claimed`.
+    fn raise(
+        &self,
+        stand: &Stand<'_>,
+        claimed: u64,
+        stalled: bool,
+        environment: &impl Environment,
+    ) -> BlockEffect<'static> {
+        let (now_ms, standing) = (environment.now_ms(), environment.standing());
+        let next = NextWindow { now_ms, size_max: standing.window_max, stalled };
+        let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, next);
+        let from = match self.kept.clock {
+            Some(clock) => clock.ordinal(now_ms).max(stand.position).max(claimed),
+            None => stand.top.max(claimed),
+        };
+        let mark = from.saturating_add(size).max(stand.top).max(self.kept.mark).min(self.range().capacity());
+        BlockEffect {
+            at_ms: now_ms,
+            windowed: Some((mark, stand.position)),
+            issued: Some(Issued { raise: Some((standing.next, size)), ..issued(stand, stand.position, 0) }),
+            ..BlockEffect::default()
+        }
+    }
+
+    fn becomes_low(&self, position: u64, end: u64) -> bool {
+        !self.is_low(position) && self.is_low(end)
     }
 
     /// Whether nine tenths of the range lie before an ordinal.
@@ -128,4 +306,15 @@ impl IdBlock {
         let used = u128::from(ordinal).saturating_mul(LOW_DENOMINATOR);
         used >= u128::from(self.range().capacity()).saturating_mul(LOW_NUMERATOR)
     }
+}
+
+fn issued(stand: &Stand<'_>, position: u64, count: u64) -> Issued {
+    let Stand { term, safe, lost, .. } = *stand;
+    Issued { term, position, safe, count, is_next: false, raise: None, lost }
+}
+
+/// Ids below a safe mark are nobody's business but this process's, unless something else comes with them.
+fn form(effect: &BlockEffect<'_>) -> Form {
+    let told = effect.reserved.is_some() || effect.raised.is_some() || effect.windowed.is_some();
+    if told || effect.pinned.is_some() { Form::Effect } else { Form::Nowhere }
 }

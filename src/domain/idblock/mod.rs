@@ -5,6 +5,7 @@
 //!   range.rs      ids and ordinals
 //!   clock.rs      ordinals that carry the time
 //!   rate.rs       how fast ids go
+//!   window.rs     which ids this process may hand out by itself
 //!   request.rs    what can be asked of it
 //!   decide.rs     what a request comes to: a refusal, a reply, or an effect
 //!   info.rs       what IDBLOCK.INFO tells
@@ -23,7 +24,8 @@
 //!
 //! `mark` is stored and replicated: no id at or above it was ever handed out. `position` is what this
 //! process will hand out next; it lives in memory, and begins at the mark wherever a value is loaded,
-//! imported or copied. With FENCE OFF the two move together, so each reservation is persisted.
+//! imported or copied. With FENCE OFF the two move together, so each reservation is persisted. Under a
+//! fence the mark is far ahead, and `drawn` is stored beside it: ids below it are known to be handed out.
 
 mod clock;
 mod decide;
@@ -34,13 +36,16 @@ mod request;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use clock::Clock;
 pub use range::{Block, Range};
 pub use request::{Create, Next, Reserve};
+pub use window::{Issued, Policy};
 
 use crate::audit::{BlockChange, Entry, Log};
 use crate::effect::{BlockEffect, Reserved};
+use crate::fence::Uid;
 use crate::idempotency::Tokens;
 use crate::ledger::{Ledger, Posting};
 use crate::permutation::Codes;
@@ -48,13 +53,16 @@ use crate::wire::Corrupt;
 use rate::Rate;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
+use window::Window;
 
 /// What is saved, replicated, copied and digested.
 #[derive(Debug, Clone, PartialEq)]
 struct Kept {
-    uid: [u8; 16],
+    uid: Uid,
     range: Range,
     mark: u64,
+    drawn: u64,
+    fence: Policy,
     clock: Option<Clock>,
     codes: Option<Box<Codes>>,
     ledger: Ledger<BlockChange>,
@@ -63,7 +71,7 @@ struct Kept {
 /// What only this process knows.
 #[derive(Debug, Clone)]
 struct Volatile {
-    position: u64,
+    window: Window,
     rate: Rate,
 }
 
@@ -76,13 +84,28 @@ pub struct IdBlock {
 
 impl IdBlock {
     fn new(kept: Kept) -> Self {
-        let volatile = Volatile { position: kept.mark, rate: Rate::default() };
+        let volatile = Volatile { window: Window::at(kept.mark), rate: Rate::default() };
         IdBlock { kept, volatile }
     }
 
     /// The ids that the sequence can have.
     pub fn range(&self) -> Range {
         self.kept.range
+    }
+
+    /// Its identity, drawn once.
+    pub fn uid(&self) -> &Uid {
+        &self.kept.uid
+    }
+
+    /// Its mark, if it has a fence.
+    pub fn fenced_mark(&self) -> Option<u64> {
+        (self.kept.fence != Policy::Off).then_some(self.kept.mark)
+    }
+
+    /// It came from a file of this node: its mark is worth what the journal of this node says.
+    pub fn set_from_file(&mut self) {
+        self.volatile.window.set_from_file();
     }
 
     /// How the codes of its ids are made, if it has any.
@@ -127,7 +150,8 @@ impl IdBlock {
         let range = Range::new(created.start, created.increment, created.max).map_err(|_| Corrupt("no such range"))?;
         let range = codes.as_ref().map_or(range, |codes| range.up_to(codes.space()));
         let ledger = Ledger::created(effect.at_ms);
-        let mut block = IdBlock::new(Kept { uid: created.uid, range, mark: 0, clock: created.clock, codes, ledger });
+        let (uid, fence, clock) = (created.uid, created.fence, created.clock);
+        let mut block = IdBlock::new(Kept { uid, range, mark: 0, drawn: 0, fence, clock, codes, ledger });
         block.change(effect)?;
         Ok(block)
     }
@@ -144,16 +168,28 @@ impl IdBlock {
         if effect.reserved.is_some_and(|reserved| self.range().block(reserved).is_none()) {
             return Err(Corrupt("the reservation lies outside of the sequence"));
         }
+        let is_off = self.kept.fence == Policy::Off;
+        if is_off && effect.windowed.is_some() || !is_off && effect.raised.is_some() {
+            return Err(Corrupt("a mark of another kind of fence"));
+        }
         let end = effect.reserved.and_then(|reserved| reserved.end());
-        let marks = [end, effect.raised, effect.advanced].into_iter().flatten();
-        let mark = marks.fold(self.kept.mark, u64::max);
+        let (top, known) = effect.windowed.unwrap_or((0, 0));
+        let reached = [end, effect.raised, effect.advanced].into_iter().flatten().fold(0, u64::max);
+        let mark = self.kept.mark.max(top).max(reached);
         if mark > self.range().capacity() {
             return Err(Corrupt("the mark would pass the end of the sequence"));
+        }
+        let before = self.kept.drawn.max(known);
+        if before > mark {
+            return Err(Corrupt("ids handed out above the mark"));
         }
         let change = match (effect.reserved, &effect.created) {
             (Some(Reserved { first, count }), _) => BlockChange::Reserve { first, count },
             (None, Some(_)) => BlockChange::Create,
-            (None, None) => BlockChange::Advance { first: self.kept.mark, count: mark.saturating_sub(self.kept.mark) },
+            (None, None) => {
+                let count = effect.advanced.unwrap_or(before).saturating_sub(before);
+                BlockChange::Advance { first: before, count }
+            }
         };
         let BlockEffect { at_ms, log, limits, .. } = *effect;
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
@@ -165,9 +201,15 @@ impl IdBlock {
 
         // From here on the change must succeed.
         let single = u64::from(effect.raised.is_some());
-        self.volatile.rate.count(effect.reserved.map_or(single, |reserved| reserved.count), at_ms);
+        let count = effect.issued.map_or(single, |issued| issued.count);
+        self.volatile.rate.count(effect.reserved.map_or(count, |reserved| reserved.count), at_ms);
         self.kept.mark = mark;
-        self.volatile.position = mark;
+        self.kept.drawn = if is_off { mark } else { before.max(reached) };
+        match &effect.issued {
+            Some(issued) => self.volatile.window.issue(issued, mark, at_ms),
+            None if is_off => self.volatile.window.set_position(mark),
+            None => {}
+        }
         self.kept.ledger.set_options(posting);
         self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
         self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
@@ -187,7 +229,7 @@ impl IdBlock {
     /// Bytes on the heap, the allocator itself included.
     pub fn memory(&self) -> usize {
         let codes = self.codes().map_or(0, |codes| size_of::<Codes>().saturating_add(codes.heap_bytes()));
-        size_of::<Self>().saturating_add(codes).saturating_add(self.kept.ledger.memory())
+        size_of::<Self>().saturating_add(codes).saturating_add(self.kept.ledger.memory()).saturating_add(self.volatile.window.memory())
     }
 
     /// How many pieces there are to free.

@@ -1,6 +1,6 @@
 //! What can be asked of an allocator.
 
-use super::Clock;
+use super::{Clock, Policy};
 use crate::idempotency::Fingerprint;
 use crate::options::KeyOptions;
 use crate::permutation::Alphabet;
@@ -21,6 +21,8 @@ pub struct Create<'a> {
     pub clock: Option<Clock>,
     /// Ids that have codes: length, alphabet, and the secret unless it is to be drawn.
     pub codes: Option<(u64, Alphabet, Option<&'a [u8]>)>,
+    /// How its ids are kept from being handed out twice.
+    pub fence: Policy,
     /// Log and tokens.
     pub options: KeyOptions,
 }

@@ -1,24 +1,24 @@
 //! An allocator as sections.
 
-use super::{Clock, IdBlock, Kept, Range};
+use super::{Clock, IdBlock, Kept, Policy, Range};
 use crate::ledger::Ledger;
 use crate::permutation::Codes;
 use crate::stored::{Stored, Tag, section};
 use crate::wire::{Corrupt, put_i64, put_u64};
 
-/// The only fence there is so far: each reservation is persisted.
-const FENCE_OFF: u8 = 0;
-
 impl Stored for IdBlock {
     fn sections(&self, each: &mut dyn FnMut(&[u8])) {
-        let Kept { uid, range, mark, clock, codes, ledger } = &self.kept;
+        let Kept { uid, range, mark, drawn, fence, clock, codes, ledger } = &self.kept;
         let core = |out: &mut Vec<u8>| {
             out.extend(uid);
             put_i64(out, range.start());
             put_u64(out, range.increment());
             put_i64(out, range.max());
             put_u64(out, *mark);
-            out.push(FENCE_OFF);
+            fence.put(out);
+            if *fence != Policy::Off {
+                put_u64(out, *drawn);
+            }
         };
         section(Tag::Core, core, each);
         if let Some(clock) = clock {
@@ -42,11 +42,13 @@ impl Stored for IdBlock {
         if mark > range.capacity() {
             return Err(Corrupt("the mark lies past the end of the sequence"));
         }
-        if body.u8()? != FENCE_OFF {
-            return Err(Corrupt("unknown kind of fence"));
+        let fence = Policy::take(&mut body)?;
+        let drawn = if fence == Policy::Off { mark } else { body.u64()? };
+        if drawn > mark {
+            return Err(Corrupt("ids handed out above the mark"));
         }
         body.finish()?;
-        Ok(IdBlock::new(Kept { uid, range, mark, clock: None, codes: None, ledger: Ledger::default() }))
+        Ok(IdBlock::new(Kept { uid, range, mark, drawn, fence, clock: None, codes: None, ledger: Ledger::default() }))
     }
 
     fn push_section(&mut self, section: &[u8]) -> Result<(), Corrupt> {

@@ -9,7 +9,7 @@ mod fields;
 mod random;
 mod tables;
 
-use super::{Create, IdBlock};
+use super::{Create, IdBlock, Policy};
 use crate::decision::Decision;
 use crate::effect::BlockEffect;
 use crate::error::Error;
@@ -25,6 +25,7 @@ const PLAIN: Create<'static> = Create {
     max: MAX_DEFAULT,
     clock: None,
     codes: None,
+    fence: Policy::Off,
     options: KeyOptions { log: Some(None), token_duration_ms: None, token_count_max: None },
 };
 
@@ -44,5 +45,6 @@ fn commit<R>(pair: &mut Pair<IdBlock>, decision: Decision<BlockEffect<'_>, R>) -
             pair.commit(&effect);
             (reply, true)
         }
+        Decision::Wait { .. } => panic!("without a fence nobody waits"),
     }
 }

@@ -15,7 +15,7 @@ fn one_by_one(counter: Option<Counter>, deltas: &[i64], world: &World) -> Result
         let before = pair.primary.clone();
         let request = Add { delta, decr: false };
         let decision = Counter::decide_add(before.as_ref(), &request, &Envelope::default(), world)?;
-        replies.push(*decision.reply());
+        replies.push(*decision.reply().unwrap());
         if let Decision::Changed { effect, .. } = decision {
             pair.commit(&effect);
         }
@@ -26,7 +26,7 @@ fn one_by_one(counter: Option<Counter>, deltas: &[i64], world: &World) -> Result
 fn at_once(counter: Option<Counter>, deltas: &[i64], world: &World) -> Result<(Vec<i64>, Option<Counter>), Error> {
     let mut adding = Adding::to(counter.as_ref());
     let decisions: Vec<_> = deltas.iter().map(|&delta| adding.decide(delta, world)).collect::<Result<_, _>>()?;
-    let replies = decisions.iter().map(|decision| *decision.reply()).collect();
+    let replies = decisions.iter().map(|decision| *decision.reply().unwrap()).collect();
     let mut pair = Pair { primary: counter.clone(), replica: counter.clone() };
     for decision in &decisions {
         if let Decision::Changed { effect, .. } = decision {

@@ -59,10 +59,12 @@ impl Subject {
                 }
                 match form {
                     Form::Effect => self.pair.commit(&effect),
+                    Form::Nowhere => panic!("a counter is never changed in secret"),
                     Form::Request => repeat(&mut self.pair, call, &effect, &self.world),
                 }
                 Ok((reply, true))
             }
+            Decision::Wait { .. } => panic!("a counter waits for nobody"),
         }
     }
 }
@@ -123,5 +125,6 @@ fn answer<E, R>(decision: Decision<E, R>, shown: impl FnOnce(R) -> Reply) -> Dec
     match decision {
         Decision::Unchanged(reply) => Decision::Unchanged(shown(reply)),
         Decision::Changed { effect, reply, form } => Decision::Changed { effect, reply: shown(reply), form },
+        Decision::Wait { effect, wait } => Decision::Wait { effect, wait },
     }
 }

@@ -8,7 +8,7 @@ use crate::effect::{
     Setup, Stamp, decode, encode, encode_restored,
 };
 use crate::hold::Hold;
-use crate::idblock::Clock;
+use crate::idblock::{Clock, Policy};
 use crate::idempotency::{Fingerprint, Limits, Token};
 use crate::permutation::{Alphabet, Codes};
 use crate::simulation::{World, scale, seed};
@@ -64,15 +64,18 @@ fn counter_parts() -> Vec<(CounterEffect<'static>, Vec<u8>)> {
 fn block_parts() -> Vec<(BlockEffect<'static>, Vec<u8>)> {
     let none = || BlockEffect { at_ms: 300, ..BlockEffect::default() };
     let codes = Codes::new(2, Alphabet::new(b"ab").unwrap(), b"key").unwrap();
-    let created = |clock, codes| {
-        let created = BlockCreated { uid: [7; 16], start: -1, increment: 3, max: 1, clock, codes };
+    let fenced = |clock, codes, fence| {
+        let created = BlockCreated { uid: [7; 16], start: -1, increment: 3, max: 1, clock, codes, fence };
         BlockEffect { created: Some(Box::new(created)), ..none() }
     };
+    let created = |clock, codes| fenced(clock, codes, Policy::Off);
     let core = [&[1][..], &[7; 16], &[1, 3, 2]].concat();
     vec![
-        (created(None, None), [&core[..], &[0]].concat()),
-        (created(Clock::new(4, 300), None), [&core[..], &[1, 4, 0xac, 2]].concat()),
-        (created(None, Some(codes)), [&core[..], b"\x02\x01\x02\x02ab\x03key"].concat()),
+        (created(None, None), [&core[..], &[0, 0]].concat()),
+        (fenced(None, None, Policy::Auto), [&core[..], &[0, 1]].concat()),
+        (fenced(None, None, Policy::Fixed(300)), [&core[..], &[0, 2, 0xac, 2]].concat()),
+        (created(Clock::new(4, 300), None), [&core[..], &[1, 4, 0xac, 2, 0]].concat()),
+        (created(None, Some(codes)), [&core[..], b"\x02\x01\x02\x02ab\x03key\x00"].concat()),
         (BlockEffect { log: Some(None), ..none() }, vec![3, 0]),
         (BlockEffect { limits: Limits::new(300, 5), ..none() }, vec![4, 0xac, 2, 5]),
         (BlockEffect { reserved: Some(Reserved { first: 300, count: 9 }), ..none() }, vec![16, 0xac, 2, 9]),
@@ -80,6 +83,7 @@ fn block_parts() -> Vec<(BlockEffect<'static>, Vec<u8>)> {
         (BlockEffect { advanced: Some(300), ..none() }, vec![18, 0xac, 2]),
         (BlockEffect { low: true, ..none() }, vec![19]),
         (BlockEffect { codes: true, ..none() }, vec![20]),
+        (BlockEffect { windowed: Some((300, 9)), ..none() }, vec![21, 0xac, 2, 9]),
         (BlockEffect { stamp: Some(STAMP), ..none() }, b"\x18\x05alice\x00\x03why".to_vec()),
         (BlockEffect { pinned: pinned(), ..none() }, b"\x19\x01p\x03tok\x01\x02\x03\x04\x05\x06\x01\x0a".to_vec()),
     ]
@@ -150,7 +154,7 @@ fn what_is_not_known_is_refused() {
         let other = [&[1, kind], &bytes[2..]].concat();
         assert!(decode::<CounterEffect<'_>>(&other).is_err(), "kind {kind}");
     }
-    let (counter, block) = ([1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 24, 25, 26], [1, 3, 4, 16, 17, 18, 19, 20, 24, 25]);
+    let (counter, block) = ([1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 24, 25, 26], [1, 3, 4, 16, 17, 18, 19, 20, 21, 24, 25]);
     for tag in 0..=255 {
         // Behind an unknown tag nothing that follows helps.
         for body in [&[][..], &[0], &[0, 0], &[0; 64], &[1; 64]] {

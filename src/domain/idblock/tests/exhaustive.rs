@@ -83,6 +83,7 @@ fn apply<R>(block: &mut IdBlock, decision: Decision<BlockEffect<'_>, R>) -> R {
             block.apply(&effect).unwrap();
             reply
         }
+        Decision::Wait { .. } => panic!("without a fence nobody waits"),
     }
 }
 

@@ -2,7 +2,7 @@
 //! is. (issue 2; CVE-2026-25588, CVE-2026-25589)
 
 use super::random::any_block;
-use crate::idblock::{IdBlock, Kept};
+use crate::idblock::{IdBlock, Kept, Policy};
 use crate::simulation::{Field, check_damage, check_fields, loaded, scale, seed};
 
 const TOKENS: &[u8] = b"\x05\xac\x02\x00\x01w\x03abc\x01\x02\x03\x04\x05\x06\x01\x05";
@@ -61,12 +61,18 @@ const FIELDS: [Field; 36] = [
 /// One of a million codes.
 const CODED: [&[u8]; 2] = [b"\x01UUUUUUUUUUUUUUUU\x02\x01\x20\x05\x00", b"\x0a\x01\x02\x04abcd\x03key"];
 
+/// One with a fence: windows of 7, and 9 ids handed out below a mark of 32.
+const FENCED: [&[u8]; 1] = [b"\x01UUUUUUUUUUUUUUUU\x02\x01\x80\x01\x20\x02\x07\x09"];
+
+const WINDOW: [Field; 3] = [("mark", 0, 21, 0x21), ("window", 0, 23, 0x08), ("drawn", 0, 24, 0x0a)];
+
 const CODES: [Field; 2] = [("alphabet", 1, 4, b'x'), ("secret", 1, 9, b'K')];
 
 #[test]
 fn every_stored_field_is_kept() {
     let block: IdBlock = loaded(&TIMED.map(<[u8]>::to_vec)).unwrap();
-    let Kept { uid, range, mark, clock, codes, ledger } = &block.kept;
+    let Kept { uid, range, mark, drawn, fence, clock, codes, ledger } = &block.kept;
+    assert_eq!((*fence, drawn), (Policy::Off, mark));
     assert_eq!((uid, range.start(), range.increment(), *mark), (&[b'U'; 16], -5, 3, 50));
     assert!(clock.is_some() && codes.is_none());
     assert!(
@@ -74,6 +80,7 @@ fn every_stored_field_is_kept() {
     );
     check_fields::<IdBlock>(&TIMED, &FIELDS);
     check_fields::<IdBlock>(&CODED, &CODES);
+    check_fields::<IdBlock>(&FENCED, &WINDOW);
 }
 
 #[test]

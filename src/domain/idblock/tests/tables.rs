@@ -165,7 +165,7 @@ fn an_allocator_is_created_once() {
     let block = created(&PLAIN, &world).unwrap().primary.unwrap();
     let again = |nx| IdBlock::decide_create(Some(&block), &Create { nx, ..PLAIN }, &world);
     assert_eq!(again(false).err(), Some(Error::BusyKey(Kind::IdBlock)));
-    assert!(!again(true).unwrap().reply());
+    assert_eq!(again(true).unwrap().reply(), Some(&false));
     let other = created(&PLAIN, &world).unwrap().primary.unwrap();
     assert_ne!(block.kept.uid, other.kept.uid);
 }

@@ -38,9 +38,10 @@ fn a_hold_counts_nowhere_from_the_millisecond_of_its_deadline() {
         };
         let (mut counter, id) = held();
         let expired = Err(Error::HoldResolved("expired"));
-        assert_eq!(counter.at(now_ms, commit(id)), if counts { Ok(Reply::Value(3)) } else { expired });
+        assert_eq!(counter.at(now_ms, commit(id)), if counts { Ok(Reply::Value(3)) } else { expired.clone() });
         let (mut counter, id) = held();
-        assert_eq!(counter.at(now_ms, Verb::Release { id }), if counts { Ok(Reply::Done(true)) } else { expired });
+        let released = if counts { Ok(Reply::Done(true)) } else { expired.clone() };
+        assert_eq!(counter.at(now_ms, Verb::Release { id }), released);
         for verb in [Verb::Decr(10), hold(-10, 1), Verb::Set { value: 0, exists: None }] {
             assert_eq!(held().0.at(now_ms, verb).is_err(), counts, "{verb:?} at {now_ms}");
         }
@@ -122,7 +123,7 @@ fn a_resolution_is_remembered_as_long_as_a_token() {
                         subject.at(now_ms, Verb::Incr(1)).unwrap();
                     }
                     let asked = if how == "committed" { Verb::Release { id } } else { commit(id) };
-                    assert_eq!(subject.at(now_ms, asked), Err(error), "{how} {duration_ms} {writes}");
+                    assert_eq!(subject.at(now_ms, asked), Err(error.clone()), "{how} {duration_ms} {writes}");
                 }
             }
         }
@@ -158,7 +159,7 @@ fn pending_sums_never_overflow() {
     for amount in [1, MAX, -1, MIN] {
         let edge = i128::from(if amount > 0 { MAX } else { MIN });
         let refusal = Error::Overflow { got: edge + i128::from(amount), held: true };
-        assert_eq!(subject.at(NOW_MS, hold(amount, 1_000)), Err(refusal));
+        assert_eq!(subject.at(NOW_MS, hold(amount, 1_000)), Err(refusal.clone()));
         assert_eq!(subject.at(NOW_MS, Verb::Incr(amount)), Err(refusal));
     }
     for holds in [1_000, 100] {

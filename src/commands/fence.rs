@@ -1,0 +1,59 @@
+//! `IDBLOCK.FENCE`, and what a primary announces to its replicas.
+
+use super::args::{exactly, is, required};
+use crate::host::fence::{forget, read_announcement, show, told};
+use crate::host::{Args, Context, Reply, is_obeying, is_replica, own_names};
+use tallybook_domain::error::Error;
+use tallybook_domain::fence::Forgotten;
+
+/// IDBLOCK.FENCE [FORGET node]
+pub fn fence(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    if args.len() == 1 {
+        return Ok(shown(context));
+    }
+    if !is(required(args, 1)?, b"FORGET") {
+        return Err(Error::Syntax);
+    }
+    exactly(args, 2)?;
+    if is_replica(context) {
+        return Err(Error::NotOnReplica("FORGET"));
+    }
+    match forget(&String::from_utf8_lossy(required(args, 2)?)) {
+        Forgotten::Gone => Ok(Reply::OK),
+        Forgotten::Unknown => Err(Error::ForgetUnknown),
+        Forgotten::Online => Err(Error::ForgetOnline),
+    }
+}
+
+fn shown(context: &Context) -> Reply {
+    let text = |text: &str| Reply::Bulk(text.into());
+    let fence = show(context);
+    let nodes = fence.nodes.iter().map(|(node, offset)| {
+        Reply::Map(vec![
+            ("node", text(node)),
+            ("state", text(if offset.is_some() { "online" } else { "gone" })),
+            ("offset", offset.map_or(Reply::Nil, Reply::wide)),
+        ])
+    });
+    Reply::Map(vec![
+        ("role", text(if fence.is_primary { "primary" } else { "replica" })),
+        ("offset", Reply::wide(fence.offset)),
+        ("journal", text(&fence.journal)),
+        ("electable", Reply::Array(nodes.collect())),
+        ("orphan-of", fence.orphan_of.as_deref().map_or(Reply::Nil, text)),
+        ("waiting", Reply::wide(i64::try_from(fence.waiting).unwrap_or(i64::MAX))),
+        ("waiting-for", Reply::Array(fence.waiting_for.iter().map(|node| text(node)).collect())),
+    ])
+}
+
+/// IDBLOCK.ELECTABLE set
+pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
+    exactly(args, 1)?;
+    // Whoever could make this server believe in a smaller set could make it repeat ids.
+    if !is_obeying(context) {
+        return Err(Error::NotFromClient);
+    }
+    let set = read_announcement(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
+    told(&set, &own_names(context));
+    Ok(Reply::OK)
+}

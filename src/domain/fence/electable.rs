@@ -1,0 +1,132 @@
+//! The electable set: which nodes could take over, so that each of them must acknowledge a mark.
+
+use crate::wire::{Corrupt, Reader, put_bytes, put_u64};
+use std::collections::BTreeSet;
+
+const VERSION: u8 = 1;
+
+/// The most nodes that an announcement may name. Nobody has so many replicas; nobody should make us
+/// believe it.
+const MEMBERS_MAX: u64 = 1024;
+
+/// The longest name of a node: a host name, a colon and a port.
+const NODE_LEN_MAX: usize = 300;
+
+/// What became of the wish to forget a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It does not count any more.
+    Gone,
+    /// It did not count.
+    Unknown,
+    /// It follows at this moment, and would count again at once.
+    Online,
+}
+
+/// The nodes that could take over from this one, by the address under which they follow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Electable {
+    members: BTreeSet<String>,
+    orphan_of: Option<String>,
+    /// Whether this node has issued, or followed anybody, since it has a journal.
+    has_begun: bool,
+}
+
+impl Electable {
+    /// Those who must acknowledge.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(String::as_str)
+    }
+
+    /// The primary whose dataset this node has without knowing who else does.
+    pub fn orphan_of(&self) -> Option<&str> {
+        self.orphan_of.as_deref()
+    }
+
+    /// This node issues: if it has never followed anybody, nobody else can have its marks.
+    pub(super) fn begin(&mut self) {
+        self.has_begun = true;
+    }
+
+    /// A follower acknowledged. Returns whether it did not count before.
+    pub(super) fn count(&mut self, node: &str) -> bool {
+        self.has_begun = true;
+        !self.members.contains(node) && self.members.insert(node.to_owned())
+    }
+
+    /// This node follows another one from now on. What it knew stays true, but a node whose journal
+    /// is new knows nothing.
+    pub(super) fn follow(&mut self, primary: &str) {
+        if !self.has_begun {
+            self.orphan(primary);
+        }
+    }
+
+    /// This node has the dataset of `primary` now, and does not know who else has.
+    pub fn orphan(&mut self, primary: &str) {
+        *self = Electable { members: BTreeSet::new(), orphan_of: Some(primary.to_owned()), has_begun: true };
+    }
+
+    /// The primary of this node announced its set. It says something to those in it alone.
+    pub(super) fn told(&mut self, set: &[String], me: &[String]) -> bool {
+        let others = || set.iter().filter(|node| !me.contains(node)).cloned().collect::<BTreeSet<_>>();
+        let named = set.iter().any(|node| me.contains(node));
+        if named {
+            *self = Electable { members: others(), orphan_of: None, has_begun: true };
+        }
+        named
+    }
+
+    pub(super) fn forget(&mut self, node: &str) -> Forgotten {
+        let was_orphan = self.orphan_of.take_if(|primary| primary.as_str() == node).is_some();
+        if self.members.remove(node) || was_orphan { Forgotten::Gone } else { Forgotten::Unknown }
+    }
+
+    /// What the primary announces: a version, then the members.
+    pub fn announcement(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put_nodes(&self.members, &mut out);
+        out
+    }
+
+    /// Reads what `announcement` wrote. Nothing in it is trusted.
+    pub fn read_announcement(bytes: &[u8]) -> Result<Vec<String>, Corrupt> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return Err(Corrupt("unknown version of an electable set"));
+        }
+        let nodes = take_nodes(&mut reader)?;
+        reader.finish()?;
+        Ok(nodes)
+    }
+
+    /// Appends it for the journal: the primary of an orphan, or nothing, then the members.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.orphan_of.as_deref().unwrap_or_default().as_bytes());
+        put_nodes(&self.members, out);
+    }
+
+    /// Reads what `put` wrote.
+    pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let orphan_of = Some(take_node(reader)?).filter(|primary| !primary.is_empty());
+        Ok(Electable { orphan_of, members: take_nodes(reader)?.into_iter().collect(), has_begun: true })
+    }
+}
+
+fn put_nodes(nodes: &BTreeSet<String>, out: &mut Vec<u8>) {
+    put_u64(out, u64::try_from(nodes.len()).unwrap_or(u64::MAX));
+    nodes.iter().for_each(|node| put_bytes(out, node.as_bytes()));
+}
+
+fn take_nodes(reader: &mut Reader<'_>) -> Result<Vec<String>, Corrupt> {
+    let count = reader.u64()?;
+    if count > MEMBERS_MAX {
+        return Err(Corrupt("more electable nodes than there can be"));
+    }
+    (0..count).map(|_| take_node(reader)).collect()
+}
+
+fn take_node(reader: &mut Reader<'_>) -> Result<String, Corrupt> {
+    let bytes = reader.bytes(NODE_LEN_MAX)?.to_vec();
+    String::from_utf8(bytes).map_err(|_| Corrupt("the name of a node is no text"))
+}

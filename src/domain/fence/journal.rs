@@ -1,0 +1,130 @@
+//! The journal: what a node must not forget, whatever becomes of its dataset.
+//!
+//! ```text
+//!   file     header, record*
+//!   header   "TALLYFNC", version (1 byte), length of the body (4, little endian), body, CRC-32 of all that (4)
+//!   body     the primary of an orphan: bytes, empty for none; electable nodes: count u64, bytes each
+//!   record   uid (16), mark (8, little endian), 4 zero bytes, CRC-32 of these 28 (4)          32 bytes
+//! ```
+//!
+//! Records are appended, one for each raise; the last one of an allocator tells its mark, and no mark
+//! is lower than one before it. A header is never changed in place: where the set changes, or records
+//! have piled up, a whole new file takes the place of the old one. So a write that was cut short can
+//! only be that of a record.
+//!
+//! What such a write may have lost is one raise. A raise of no more than `fence-window-max` is written
+//! once, and who reads a damaged end begins so much higher; a larger one, as of a time-sortable
+//! allocator that was idle, is written twice, one after the other, so that one of them is whole.
+
+use super::{Electable, Marks, Uid};
+use crate::wire::{Corrupt, Reader};
+
+const MAGIC: &[u8; 8] = b"TALLYFNC";
+const VERSION: u8 = 1;
+
+/// Bytes of a record.
+pub const RECORD_LEN: usize = 32;
+
+/// Where in a record its checksum begins.
+const SUMMED_LEN: usize = 28;
+
+/// Whether all records could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// They could.
+    None,
+    /// The last write was cut short or garbled: one raise may be missing.
+    End,
+    /// More than that: any number of raises may be missing, so no mark is worth anything.
+    Inside,
+}
+
+/// A journal that was read.
+#[derive(Debug)]
+pub struct Journal {
+    /// Who must acknowledge.
+    pub electable: Electable,
+    /// The marks.
+    pub marks: Marks,
+    /// Whether that is all there was.
+    pub damage: Damage,
+}
+
+/// The record of a mark.
+pub fn record(uid: &Uid, mark: u64) -> [u8; RECORD_LEN] {
+    let mut record = [0; RECORD_LEN];
+    let (summed, sum) = record.split_at_mut(SUMMED_LEN);
+    let (name, rest) = summed.split_at_mut(uid.len());
+    name.copy_from_slice(uid);
+    rest.iter_mut().zip(mark.to_le_bytes()).for_each(|(place, byte)| *place = byte);
+    sum.copy_from_slice(&crc32fast::hash(summed).to_le_bytes());
+    record
+}
+
+/// How often the record of a raise is to be written.
+pub fn copies(known: Option<u64>, mark: u64, window_max: u64) -> usize {
+    if mark.saturating_sub(known.unwrap_or(0)) > window_max { 2 } else { 1 }
+}
+
+/// A whole file.
+pub fn encode(electable: &Electable, marks: &Marks) -> Vec<u8> {
+    let mut body = Vec::new();
+    electable.put(&mut body);
+    let mut out = MAGIC.to_vec();
+    out.push(VERSION);
+    out.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend(body);
+    out.extend(crc32fast::hash(&out).to_le_bytes());
+    marks.iter().for_each(|(uid, mark)| out.extend(record(&uid, mark)));
+    out
+}
+
+/// Reads a file. An error is that of the header: nothing of the file can be used then.
+pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    if reader.array::<8>()? != *MAGIC {
+        return Err(Corrupt("not a journal"));
+    }
+    if reader.u8()? != VERSION {
+        return Err(Corrupt("unknown version of a journal"));
+    }
+    let len = usize::try_from(u32::from_le_bytes(reader.array()?)).map_err(|_| Corrupt("length past memory"))?;
+    let body = reader.take(len)?;
+    let summed = bytes.len().saturating_sub(reader.rest().len());
+    if bytes.get(..summed).map(crc32fast::hash) != Some(u32::from_le_bytes(reader.array()?)) {
+        return Err(Corrupt("checksum of a journal's header"));
+    }
+    let mut body = Reader::new(body);
+    let electable = Electable::take(&mut body)?;
+    body.finish()?;
+    let (marks, damage) = decode_records(reader.rest());
+    let marks = if damage == Damage::Inside { Marks::default() } else { marks };
+    Ok(Journal { electable, marks, damage })
+}
+
+fn decode_records(bytes: &[u8]) -> (Marks, Damage) {
+    let mut marks = Marks::default();
+    let mut records = bytes.chunks(RECORD_LEN);
+    while let Some(chunk) = records.next() {
+        match decode_record(chunk) {
+            Some((uid, mark)) => marks.raise(uid, mark),
+            None => return (marks, end_or_inside(records)),
+        }
+    }
+    (marks, Damage::None)
+}
+
+fn decode_record(chunk: &[u8]) -> Option<(Uid, u64)> {
+    let (summed, sum) = chunk.split_at_checked(SUMMED_LEN)?;
+    if sum != crc32fast::hash(summed).to_le_bytes() {
+        return None;
+    }
+    let mut reader = Reader::new(summed);
+    Some((reader.array().ok()?, u64::from_le_bytes(reader.array().ok()?)))
+}
+
+/// A bad record that is followed by nothing, or by room that was never written, was the last one.
+fn end_or_inside<'a>(mut rest: impl Iterator<Item = &'a [u8]>) -> Damage {
+    let is_blank = |chunk: &[u8]| chunk.iter().all(|&byte| byte == 0);
+    if rest.all(is_blank) { Damage::End } else { Damage::Inside }
+}

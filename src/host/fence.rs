@@ -1,0 +1,441 @@
+//! The fence of this server: what the state machine of `src/domain/fence` is fed with, and what it asks for.
+//!
+//! Everything here happens on the main thread, but for the one flag that the journal's thread sets. What
+//! the fence sends to followers, it sends before the server's loop sleeps: no command runs then, so
+//! what was raised before has its place in the stream, and a pause of writes can be respected.
+
+use super::context::{Context, Key, OwnedString};
+use super::environment::now_ms;
+use super::journal::{Journal, Opened};
+use super::park::Parked;
+use super::replication::{self, Role, announce, ask, is_paused, role};
+use super::value_type::ValueType;
+use super::{park, server_log};
+use redis_module::raw::{
+    REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
+};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+use tallybook_domain::fence::{Electable, Fence, Forgotten, Standing, Todo, Uid, View};
+
+/// What the operator has set.
+pub struct Settings {
+    /// How long a reservation may wait.
+    pub wait_ms: i64,
+    /// How many replicas must have acknowledged at least.
+    pub replicas_min: usize,
+    /// The largest window.
+    pub window_max: u64,
+    /// The journal's file name in the data directory; empty: none.
+    pub journal: String,
+    /// Whether a replica brings a mark to the disk before it acknowledges it.
+    pub replica_sync: bool,
+}
+
+/// How long a request for acknowledgements may be on its way before it is made again.
+const ASK_AGAIN_MS: u64 = 100;
+
+/// How long a replica may be gone before an operator is told.
+const GONE_MS: u64 = 10_000;
+
+/// How often the marks of time-sortable allocators are looked after.
+const KEEP_MS: u64 = 500;
+
+/// What the fence needs from the layers above.
+#[derive(Clone, Copy)]
+pub struct Needs {
+    /// Reads the settings.
+    pub settings: fn() -> Settings,
+    /// Looks after the mark of a time-sortable allocator, and says whether that is still wanted.
+    pub keep: fn(&Context, Key<'_>) -> bool,
+}
+
+static NEEDS: OnceLock<Needs> = OnceLock::new();
+static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// Whether there is anything to look after before the loop sleeps.
+static DUE: AtomicBool = AtomicBool::new(false);
+
+struct State {
+    fence: Fence,
+    journal: Journal,
+    parked: Vec<Parked>,
+    source: Source,
+    loaded: Vec<(Uid, u64)>,
+    asked_ms: u64,
+    /// Electable nodes that do not follow: since when, and whether that was logged.
+    gone: BTreeMap<String, (u64, bool)>,
+    /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
+    kept: HashSet<(i32, Vec<u8>)>,
+    kept_ms: u64,
+}
+
+/// Where a dataset that is being loaded comes from.
+#[derive(Clone, PartialEq)]
+enum Source {
+    /// Nothing is being loaded.
+    None,
+    /// Files of this server.
+    File,
+    /// The primary of this name.
+    Primary(String),
+}
+
+/// What an operator sees of the fence.
+pub struct Shown {
+    /// Whether this server is a primary.
+    pub is_primary: bool,
+    /// The electable nodes, with the offset that each has acknowledged, if it follows.
+    pub nodes: Vec<(String, Option<u64>)>,
+    /// The former primary of a server that was promoted before it knew who else could be.
+    pub orphan_of: Option<String>,
+    /// The offset of this server's own stream.
+    pub offset: u64,
+    /// The state of the journal.
+    pub journal: String,
+    /// How many clients wait.
+    pub waiting: usize,
+    /// Whom they wait for.
+    pub waiting_for: Vec<String>,
+}
+
+fn with<R>(body: impl FnOnce(&mut State) -> R) -> R {
+    let mut state = STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    body(state.get_or_insert_with(|| State::new(Fence::default(), Journal::none())))
+}
+
+/// What the operator has set now.
+pub fn settings() -> Settings {
+    let none = || Settings { wait_ms: 0, replicas_min: 0, window_max: 1, journal: String::new(), replica_sync: false };
+    NEEDS.get().map_or_else(none, |needs| (needs.settings)())
+}
+
+/// There is something to look after.
+pub fn look() {
+    DUE.store(true, Ordering::Release);
+}
+
+/// Reads the journal. The server has read its configuration, and no data yet.
+pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
+    let settings = (NEEDS.get_or_init(|| needs).settings)();
+    let name = settings.journal.replace("{port}", &replication::port(context).to_string());
+    let opened = if name.is_empty() {
+        Opened { journal: Journal::none(), fence: Fence::default() }
+    } else {
+        Journal::open(Path::new(&name), settings.window_max)
+    };
+    with(|state| *state = State::new(opened.fence, opened.journal));
+    if let Role::Replica(primary) = role(context) {
+        with(|state| state.fence.became_replica(&primary));
+    }
+}
+
+/// What the fence tells an allocator.
+pub fn standing() -> Standing {
+    let window_max = settings().window_max;
+    with(|state| state.fence.standing(window_max))
+}
+
+/// The highest mark of an allocator that this server knows of.
+pub fn known_mark(uid: &Uid) -> Option<u64> {
+    with(|state| state.fence.marks().get(uid))
+}
+
+/// How many ids are waited for already.
+pub fn parked(uid: &Uid) -> u64 {
+    with(|state| state.parked.iter().map(|parked| parked.ids_of(uid)).sum())
+}
+
+/// Whom everybody waits for.
+pub fn whom() -> String {
+    with(|state| match state.journal.failure() {
+        Some(failure) => format!("its own journal: {failure}"),
+        None => state.fence.whom(),
+    })
+}
+
+/// A client waits from now on.
+pub fn park(parked: Parked) {
+    with(|state| state.parked.push(parked));
+}
+
+/// This server, which issues, raised the mark of an allocator.
+pub fn raised(uid: &Uid, mark: u64) {
+    let window_max = settings().window_max;
+    with(|state| {
+        let position = state.journal.append(&state.fence, uid, mark, window_max);
+        state.fence.raise(*uid, mark, position);
+    });
+    look();
+}
+
+/// This server executed an effect, after which an allocator has this mark.
+pub fn executed(uid: &Uid, mark: u64) {
+    let (flags, settings) = (flags(), settings());
+    if flags & LOADING != 0 {
+        return;
+    }
+    with(|state| {
+        if state.fence.marks().get(uid) >= Some(mark) {
+            return;
+        }
+        if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
+            state.journal.append_now(&state.fence, uid, mark, settings.window_max, settings.replica_sync);
+        } else {
+            state.journal.append(&state.fence, uid, mark, settings.window_max);
+        }
+        state.fence.execute(*uid, mark);
+    });
+}
+
+/// A value came into being other than by a command that decided on it. A mark that a primary sends is
+/// kept for when the whole dataset has arrived; one from a file of ours is worth what the journal says.
+pub fn arrived<T: ValueType>(value: &mut T) {
+    if flags() & LOADING == 0 {
+        return;
+    }
+    let Some(mark) = value.mark() else { return };
+    let is_from_file = with(|state| {
+        if let Source::Primary(_) = state.source {
+            state.loaded.push(mark);
+        }
+        state.source == Source::File
+    });
+    if is_from_file {
+        value.set_from_file();
+    }
+}
+
+/// The mark of this time-sortable allocator is to be kept ahead of the clock.
+pub fn keep_ahead(database: i32, name: &[u8]) {
+    with(|state| state.kept.insert((database, name.to_vec())));
+}
+
+/// The primary announced its electable set.
+pub fn told(set: &[String], me: &[String]) {
+    with(|state| {
+        if state.fence.told(set, me) && !state.fence.marks().is_empty() {
+            state.journal.save(&state.fence);
+        }
+    });
+}
+
+/// An operator says that a node will never issue again.
+pub fn forget(node: &str) -> Forgotten {
+    let forgotten = with(|state| {
+        let forgotten = state.fence.forget(node);
+        if forgotten == Forgotten::Gone {
+            state.gone.remove(node);
+            state.journal.save(&state.fence);
+        }
+        forgotten
+    });
+    look();
+    forgotten
+}
+
+/// What an operator sees.
+pub fn show(context: &Context) -> Shown {
+    let (offset, is_primary) = match role(context.raw) {
+        Role::Primary { offset, .. } => (offset, true),
+        Role::Replica(_) => (0, false),
+    };
+    with(|state| Shown {
+        is_primary,
+        nodes: state.fence.electable().members().map(|node| (node.to_owned(), state.fence.acknowledged(node))).collect(),
+        orphan_of: state.fence.electable().orphan_of().map(str::to_owned),
+        offset,
+        journal: state.journal.state(),
+        waiting: state.parked.len(),
+        waiting_for: if state.fence.is_pending() { state.fence.waits_for() } else { Vec::new() },
+    })
+}
+
+/// The server became a primary, or a replica of `primary`.
+pub fn role_changed(primary: Option<String>) {
+    with(|state| match primary {
+        None => state.fence.became_primary(),
+        Some(primary) => state.fence.became_replica(&primary),
+    });
+    look();
+}
+
+/// A replica came or went.
+pub fn replicas_changed() {
+    with(|state| state.fence.follower_came());
+    look();
+}
+
+/// A dataset begins to arrive.
+pub fn loading_began(context: *mut RedisModuleCtx, from_primary: bool) {
+    let source = match (from_primary, from_primary.then(|| role(context))) {
+        (true, Some(Role::Replica(primary))) => Source::Primary(primary),
+        (true, _) => Source::Primary("unknown".to_owned()),
+        (false, _) => Source::File,
+    };
+    with(|state| {
+        state.loaded.clear();
+        state.source = source;
+    });
+}
+
+/// It has arrived, or failed to. What a primary sent is in the journal before it is acknowledged.
+pub fn loading_ended(is_whole: bool) {
+    with(|state| {
+        let (source, loaded) = (std::mem::replace(&mut state.source, Source::None), std::mem::take(&mut state.loaded));
+        match source {
+            Source::Primary(primary) if is_whole => {
+                state.fence.took_over(&primary, loaded);
+                if !state.fence.marks().is_empty() {
+                    state.journal.save(&state.fence);
+                }
+            }
+            _ => state.fence.loaded(),
+        }
+    });
+}
+
+/// A tenth of a second has passed.
+pub fn tick() {
+    with(|state| {
+        state.journal.retry(&state.fence);
+        if !state.fence.marks().is_empty() || !state.parked.is_empty() {
+            look();
+        }
+    });
+}
+
+/// The loop is about to sleep.
+pub fn before_sleep(context: *mut RedisModuleCtx) {
+    if !DUE.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    if is_paused() {
+        look(); // later
+        return;
+    }
+    let now_ms = now_ms();
+    if flags() & (REDISMODULE_CTX_FLAGS_SLAVE | LOADING) == 0
+        && let Role::Primary { offset, followers } = role(context)
+    {
+        let replicas_min = settings().replicas_min;
+        let orders = with(|state| state.observe(View { offset, followers: &followers, replicas_min }, now_ms));
+        if let Some(set) = orders.announce {
+            announce(context, &set);
+        }
+        if orders.ask {
+            ask(context);
+        }
+        keep_all(context, now_ms);
+    }
+    let awake = with(|state| state.awake(now_ms));
+    awake.into_iter().for_each(park::unpark);
+}
+
+/// What is to be sent.
+struct Orders {
+    announce: Option<Vec<u8>>,
+    ask: bool,
+}
+
+impl State {
+    fn new(fence: Fence, journal: Journal) -> Self {
+        State {
+            fence,
+            journal,
+            parked: Vec::new(),
+            source: Source::None,
+            loaded: Vec::new(),
+            asked_ms: 0,
+            gone: BTreeMap::new(),
+            kept: HashSet::new(),
+            kept_ms: 0,
+        }
+    }
+
+    fn observe(&mut self, view: View<'_>, now_ms: u64) -> Orders {
+        if self.fence.marks().is_empty() {
+            return Orders { announce: None, ask: false };
+        }
+        self.fence.journalled(self.journal.synced());
+        let Todo { save, announce, ask, .. } = self.fence.observe(view);
+        self.warn_of_gone(now_ms);
+        // What this server may forget, nobody shall rely on.
+        let is_saved = !save || self.journal.save(&self.fence);
+        if announce && !is_saved {
+            self.fence.follower_came();
+        }
+        let announce = (announce && is_saved).then(|| self.fence.electable().announcement());
+        // Acknowledgements are not asked for within the unit that carries something else: a replica
+        // that is inside a transaction acknowledges what came before it.
+        let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;
+        let ask = announce.is_none() && self.fence.is_pending() && !view.followers.is_empty() && (ask || is_late);
+        if ask {
+            self.asked_ms = now_ms;
+        }
+        if self.fence.is_pending() {
+            if announce.is_some() {
+                self.asked_ms = 0;
+            }
+            look();
+        }
+        Orders { announce, ask }
+    }
+
+    fn warn_of_gone(&mut self, now_ms: u64) {
+        let fence = &self.fence;
+        self.gone.retain(|node, _| fence.acknowledged(node).is_none());
+        for node in fence.electable().members().filter(|node| fence.acknowledged(node).is_none()) {
+            let (since_ms, warned) = self.gone.entry(node.to_owned()).or_insert((now_ms, false));
+            if !*warned && now_ms.saturating_sub(*since_ms) >= GONE_MS {
+                *warned = true;
+                server_log::warning(&format!(
+                    "tallybook: replica {node} has been gone for {} s; fenced allocators stop when their windows are used \
+                     up. If it never comes back: IDBLOCK.FENCE FORGET {node}",
+                    GONE_MS / 1000
+                ));
+            }
+        }
+    }
+
+    /// Those whose wait is over, in the order in which they came.
+    fn awake(&mut self, now_ms: u64) -> Vec<Parked> {
+        let fence = &self.fence;
+        self.parked.extract_if(.., |parked| parked.is_over(now_ms) || fence.is_settled(parked.ticket())).collect()
+    }
+
+    /// Allocators to look after now.
+    fn keepers(&mut self, now_ms: u64) -> Vec<(i32, Vec<u8>)> {
+        if now_ms.saturating_sub(self.kept_ms) < KEEP_MS {
+            return Vec::new();
+        }
+        self.kept_ms = now_ms;
+        self.kept.iter().cloned().collect()
+    }
+}
+
+fn keep_all(context: *mut RedisModuleCtx, now_ms: u64) {
+    let Some(Needs { keep, .. }) = NEEDS.get() else { return };
+    for (database, name) in with(|state| state.keepers(now_ms)) {
+        api!(RedisModule_SelectDb(context, database));
+        let context = Context { raw: context };
+        if !keep(&context, OwnedString::new(&name).key()) {
+            with(|state| state.kept.remove(&(database, name)));
+        }
+    }
+}
+
+const LOADING: u32 = REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING;
+
+/// The flags of the server as a whole.
+fn flags() -> u32 {
+    Context { raw: null_mut() }.flags()
+}
+
+/// Reads an announcement. Nothing in it is trusted.
+pub fn read_announcement(bytes: &[u8]) -> Result<Vec<String>, tallybook_domain::wire::Corrupt> {
+    Electable::read_announcement(bytes)
+}

@@ -1,0 +1,310 @@
+//! The journal as a file. `src/domain/fence/journal.rs` draws its bytes and says why it is as it is.
+//!
+//! Records are written by the main thread, which a page cache makes cheap, and are in the file when the
+//! process is killed. A thread of its own then brings them to the disk; a replica does that itself, as
+//! it must not acknowledge before. Positions count the records written since the start.
+//!
+//! Where a write fails, nothing is lost but the raise that needed it, and that waits: the file is cut
+//! back, and written anew once a second until there is room. A replica cannot refuse to acknowledge,
+//! so there the journal is emptied: one that lacks a mark must not pass for a whole one.
+
+use super::server_log;
+use redis_module::raw::RedisModule_EventLoopAddOneShot;
+use rustix::fs::{FlockOperation, fcntl_lock};
+use std::ffi::{OsString, c_void};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use tallybook_domain::fence::journal::{Damage, copies, decode, encode, record};
+use tallybook_domain::fence::{Electable, Fence, Marks, Uid};
+
+/// Records that may pile up behind those that count, before the file is written anew.
+const SURPLUS_MAX: u64 = 4096;
+
+/// What the thread has to say.
+#[derive(Default)]
+struct Synced {
+    position: AtomicU64,
+    has_failed: AtomicBool,
+}
+
+/// A journal: a file in the data directory, or none by the operator's choice.
+pub struct Journal {
+    path: Option<PathBuf>,
+    file: Option<Arc<File>>,
+    records: u64,
+    written: u64,
+    synced: Arc<Synced>,
+    syncing: Option<Sender<(Arc<File>, u64)>>,
+    failure: Option<String>,
+}
+
+/// What was found at the start.
+pub struct Opened {
+    /// The journal, open or not.
+    pub journal: Journal,
+    /// What it said.
+    pub fence: Fence,
+}
+
+impl Journal {
+    /// No journal at all: nothing is waited for.
+    pub fn none() -> Self {
+        let synced = Arc::default();
+        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None }
+    }
+
+    /// Reads the journal at `path`, where there is one. It is made with the first mark.
+    pub fn open(path: &Path, window_max: u64) -> Opened {
+        let mut journal = Journal { path: Some(path.to_owned()), ..Journal::none() };
+        let fence = match journal.read(window_max) {
+            Ok(fence) => fence,
+            Err(error) => {
+                journal.fail(&error);
+                Fence::default()
+            }
+        };
+        Opened { journal, fence }
+    }
+
+    fn read(&mut self, window_max: u64) -> io::Result<Fence> {
+        let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
+        let file = match OpenOptions::new().read(true).append(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fence::default()),
+            file => file?,
+        };
+        lock(&file)?;
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes)?;
+        let (electable, mut marks, damage) = match decode(&bytes) {
+            Ok(found) => (found.electable, found.marks, found.damage),
+            Err(corrupt) => {
+                server_log::warning(&format!("tallybook cannot read its journal {}: {corrupt}", path.display()));
+                let mut electable = Electable::default();
+                electable.orphan("unknown");
+                (electable, Marks::default(), Damage::Inside)
+            }
+        };
+        self.records = u64::try_from(marks.len()).unwrap_or(u64::MAX);
+        self.file = Some(Arc::new(file));
+        if damage != Damage::None {
+            server_log::warning(&damaged(&path, damage, window_max));
+            marks.skip(window_max);
+            self.rewrite(&electable, &marks)?;
+        }
+        Ok(Fence::new(electable, marks))
+    }
+
+    /// How far the records are on the disk.
+    pub fn synced(&self) -> u64 {
+        if self.path.is_none() { u64::MAX } else { self.synced.position.load(Ordering::Acquire) }
+    }
+
+    /// What is wrong with it, in words.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// What an operator should know of it.
+    pub fn state(&self) -> String {
+        match (&self.path, &self.failure) {
+            (None, _) => "none".to_owned(),
+            (_, Some(failure)) => failure.clone(),
+            (Some(_), None) => "ok".to_owned(),
+        }
+    }
+
+    /// Writes a mark and returns the position at which it stands. It is on the disk later.
+    pub fn append(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64) -> u64 {
+        self.written += 1;
+        if self.path.is_some() {
+            match self.write(fence, uid, mark, window_max) {
+                Ok(()) => self.sync_later(),
+                Err(error) => self.fail(&error),
+            }
+        }
+        self.written
+    }
+
+    /// The same on a replica: it is on the disk before this returns, if that is wanted.
+    pub fn append_now(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64, sync: bool) {
+        self.written += 1;
+        if self.path.is_none() {
+            return;
+        }
+        let written = self.write(fence, uid, mark, window_max);
+        let synced = written.and_then(|()| if sync { self.file()?.sync_data() } else { Ok(()) });
+        match synced {
+            Ok(()) => self.synced.position.store(self.written, Ordering::Release),
+            Err(error) => {
+                self.fail(&error);
+                self.empty();
+            }
+        }
+    }
+
+    fn write(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64) -> io::Result<()> {
+        if let Some(failure) = &self.failure {
+            return Err(io::Error::other(failure.clone()));
+        }
+        let count = u64::try_from(fence.marks().len()).unwrap_or(u64::MAX);
+        if self.file.is_none() || self.records > count.saturating_mul(2).saturating_add(SURPLUS_MAX) {
+            self.rewrite(fence.electable(), fence.marks())?;
+        }
+        let file = self.file()?;
+        let len = file.metadata()?.len();
+        for _ in 0..copies(fence.marks().get(uid), mark, window_max) {
+            if let Err(error) = (&*file).write_all(&record(uid, mark)) {
+                file.set_len(len)?; // half a record would pass for damage
+                return Err(error);
+            }
+            self.records += 1;
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> io::Result<Arc<File>> {
+        self.file.clone().ok_or_else(|| io::Error::other("it is not open"))
+    }
+
+    /// Puts a new file in the place of the old one. It is on the disk when this returns.
+    pub fn save(&mut self, fence: &Fence) -> bool {
+        if self.path.is_none() {
+            return true;
+        }
+        match self.rewrite(fence.electable(), fence.marks()) {
+            Ok(()) => {
+                if self.failure.take().is_some() {
+                    server_log::warning("tallybook can write its journal again");
+                }
+                self.synced.position.store(self.written, Ordering::Release);
+                true
+            }
+            Err(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    fn rewrite(&mut self, electable: &Electable, marks: &Marks) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        // Whoever has it may be about to write to it; and ours is closed by the new one's taking its place.
+        if self.file.is_none() && path.exists() {
+            let file = OpenOptions::new().append(true).open(path)?;
+            lock(&file)?;
+            self.file = Some(Arc::new(file));
+        }
+        let new = path.with_file_name(new_name(path));
+        let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
+        lock(&file)?;
+        file.set_len(0)?;
+        file.write_all(&encode(electable, marks))?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(directory)?.sync_all()?;
+        self.file = Some(Arc::new(file));
+        self.records = u64::try_from(marks.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Tries again what failed. To be called now and then.
+    pub fn retry(&mut self, fence: &Fence) {
+        if self.synced.has_failed.swap(false, Ordering::AcqRel) {
+            self.fail(&io::Error::other("it could not be brought to the disk"));
+        }
+        if self.failure.is_some() {
+            self.save(fence);
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        if self.failure.is_none() {
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            server_log::warning(&format!("tallybook cannot write its journal {path}: {error}; no mark is safe until it can"));
+        }
+        self.failure = Some(error.to_string());
+    }
+
+    /// A journal that lacks a mark which this replica is about to acknowledge must not be believed.
+    fn empty(&mut self) {
+        let emptied = self.file().and_then(|file| file.set_len(0).and_then(|()| file.sync_all()));
+        if let Err(error) = emptied {
+            server_log::warning(&format!("tallybook cannot empty its journal either: {error}; do not promote this server"));
+        }
+        self.file = None;
+    }
+
+    fn sync_later(&mut self) {
+        let Some(file) = self.file.clone() else { return };
+        let position = self.written;
+        let syncing = self.syncing.get_or_insert_with(|| start_syncing(self.synced.clone()));
+        if syncing.send((file, position)).is_err() {
+            self.synced.has_failed.store(true, Ordering::Release);
+        }
+    }
+}
+
+fn damaged(path: &Path, damage: Damage, window_max: u64) -> String {
+    let path = path.display();
+    match damage {
+        Damage::End => format!(
+            "tallybook found the end of its journal {path} damaged: allocators begin {window_max} ids above their last \
+             mark in it"
+        ),
+        _ => format!(
+            "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
+             told them which ids are in use"
+        ),
+    }
+}
+
+/// What the file is called until it is whole.
+fn new_name(path: &Path) -> OsString {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    name
+}
+
+/// A lock of this process: a child that saves a snapshot does not hold it on. It ends with the first
+/// descriptor of the file that is closed, so there is never more than one.
+fn lock(file: &File) -> io::Result<()> {
+    let locked = fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+    locked.map_err(|_| io::Error::other("another process has it"))
+}
+
+/// Starts the thread. Of what has piled up it needs to bring the last to the disk only.
+fn start_syncing(synced: Arc<Synced>) -> Sender<(Arc<File>, u64)> {
+    let (sender, receiver) = channel::<(Arc<File>, u64)>();
+    let run = move || {
+        while let Ok(first) = receiver.recv() {
+            let (file, position) = receiver.try_iter().last().unwrap_or(first);
+            match file.sync_data() {
+                Ok(()) => drop(synced.position.fetch_max(position, Ordering::AcqRel)),
+                Err(_) => synced.has_failed.store(true, Ordering::Release),
+            }
+            super::fence::look();
+            wake();
+        }
+    };
+    if thread::Builder::new().name("tallybook-sync".to_owned()).spawn(run).is_err() {
+        server_log::warning("tallybook cannot start a thread: no mark will be safe");
+    }
+    sender
+}
+
+/// Lets the server's loop turn once.
+fn wake() {
+    unsafe extern "C" fn nothing(_: *mut c_void) {}
+    // SAFETY: the table was written at load; the server allows this call from any thread.
+    unsafe {
+        if let Some(add) = RedisModule_EventLoopAddOneShot {
+            add(Some(nothing), std::ptr::null_mut());
+        }
+    }
+}

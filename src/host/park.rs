@@ -1,0 +1,66 @@
+//! Clients that wait. On waking, the request is decided afresh, from its arguments on.
+
+use super::context::Context;
+use super::environment::now_ms;
+use super::fence;
+use redis_module::raw::{
+    REDISMODULE_CTX_FLAGS_DENY_BLOCKING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA,
+    REDISMODULE_CTX_FLAGS_MULTI, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleBlockedClient, RedisModuleCmdFunc,
+};
+use std::ptr::null_mut;
+use tallybook_domain::fence::{Ticket, Uid, Wait};
+
+/// Where nobody can be made to wait.
+const CANNOT_WAIT: u32 = REDISMODULE_CTX_FLAGS_MULTI
+    | REDISMODULE_CTX_FLAGS_LUA
+    | REDISMODULE_CTX_FLAGS_DENY_BLOCKING
+    | REDISMODULE_CTX_FLAGS_REPLICATED
+    | REDISMODULE_CTX_FLAGS_LOADING;
+
+/// How long after its deadline the handle of a client is given back: the server has answered it then.
+const GRACE_MS: u64 = 1_000;
+
+/// A client that waits.
+pub struct Parked {
+    client: *mut RedisModuleBlockedClient,
+    wait: Wait,
+    until_ms: u64,
+}
+
+// SAFETY: it is used on the main thread only; the lock it lies behind has to know that it may move.
+unsafe impl Send for Parked {}
+
+impl Parked {
+    /// How many ids of this allocator it wants.
+    pub fn ids_of(&self, uid: &Uid) -> u64 {
+        if self.wait.uid == *uid { self.wait.count } else { 0 }
+    }
+
+    /// What it waits for.
+    pub fn ticket(&self) -> Ticket {
+        self.wait.ticket
+    }
+
+    /// Whether it cannot be waiting any more.
+    pub fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.until_ms.saturating_add(GRACE_MS)
+    }
+}
+
+/// Lets the client of a command wait, if that is possible: `again` answers it then, `late` if it takes
+/// too long.
+pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: RedisModuleCmdFunc) -> bool {
+    let wait_ms = fence::settings().wait_ms;
+    if wait_ms <= 0 || context.flags() & CANNOT_WAIT != 0 {
+        return false;
+    }
+    let client = api!(RedisModule_BlockClient(context.raw, again, late, None, wait_ms));
+    let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
+    fence::park(Parked { client, wait: wait.clone(), until_ms });
+    true
+}
+
+/// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.
+pub fn unpark(parked: Parked) {
+    api!(RedisModule_UnblockClient(parked.client, null_mut()));
+}

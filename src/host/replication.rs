@@ -1,0 +1,72 @@
+//! Who this server is to the others: its role, its followers, and what it sends them beside effects.
+
+use super::call::{Answer, call};
+use super::context::{Context, OwnedString};
+use redis_module::raw::RedisModuleCtx;
+use std::collections::BTreeSet;
+
+/// What a replica executes to learn the electable set of its primary.
+const ELECTABLE: &std::ffi::CStr = c"idblock.electable";
+
+/// What ROLE says.
+pub enum Role {
+    /// The offset of the stream, and who has acknowledged how much of it.
+    Primary { offset: u64, followers: Vec<(String, u64)> },
+    /// The primary, as `host:port`.
+    Replica(String),
+}
+
+/// Asks the server for its role.
+pub fn role(context: *mut RedisModuleCtx) -> Role {
+    let answer = call(context, c"ROLE", &[]);
+    if answer.item(0).text() != "master" {
+        return Role::Replica(node(answer.item(1).text(), answer.item(2).number()));
+    }
+    let follower = |item: &Answer| (node(item.item(0).text(), item.item(1).number()), item.item(2).number());
+    Role::Primary { offset: answer.item(1).number(), followers: answer.item(2).items().iter().map(follower).collect() }
+}
+
+/// How a node is called: by the address under which it follows.
+pub fn node(host: &str, port: u64) -> String {
+    format!("{host}:{port}")
+}
+
+/// The port that this server listens on.
+pub fn port(context: *mut RedisModuleCtx) -> u64 {
+    let ports = ["port", "tls-port"].map(|name| call(context, c"CONFIG", &["GET", name]).item(1).number());
+    ports.into_iter().find(|port| *port > 0).unwrap_or(0)
+}
+
+/// The names that this server may have for its primary: what it is told to announce, or where its
+/// connection comes from, and the ports it listens on.
+pub fn own_names(context: &Context) -> Vec<String> {
+    let context = context.raw;
+    let setting = |name: &str| call(context, c"CONFIG", &["GET", name]).item(1).text().to_owned();
+    let clients = call(context, c"CLIENT", &["LIST", "TYPE", "master"]);
+    let local = clients.text().split_ascii_whitespace().filter_map(|field| field.strip_prefix("laddr="));
+    let local = local.filter_map(|address| address.rsplit_once(':'));
+    let mut hosts: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
+    hosts.insert(setting("slave-announce-ip"));
+    let ports: BTreeSet<String> = ["port", "tls-port", "slave-announce-port"].into_iter().map(setting).collect();
+    let names = hosts.iter().filter(|host| !host.is_empty()).flat_map(|host| {
+        ports.iter().filter(|port| !port.is_empty()).map(move |port| format!("{host}:{port}"))
+    });
+    names.collect()
+}
+
+/// Asks all followers to acknowledge. Never to the AOF.
+pub fn ask(context: *mut RedisModuleCtx) {
+    let (command, format) = (c"REPLCONF".as_ptr(), c"Acc".as_ptr());
+    api!(RedisModule_Replicate(context, command, format, c"GETACK".as_ptr(), c"*".as_ptr()));
+}
+
+/// Tells all followers who is electable. Never to the AOF: the journal has it.
+pub fn announce(context: *mut RedisModuleCtx, set: &[u8]) {
+    let set = OwnedString::new(set);
+    api!(RedisModule_Replicate(context, ELECTABLE.as_ptr(), c"As".as_ptr(), set.raw()));
+}
+
+/// Whether nothing may be sent now: the server pauses writes, or is about to hand over.
+pub fn is_paused() -> bool {
+    api!(RedisModule_AvoidReplicaTraffic()) != 0
+}
