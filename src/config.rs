@@ -20,7 +20,8 @@ pub static FENCE_WAIT: Number = Number::new("fence-wait", 0, FENCE_WAIT_MS_MAX, 
 pub static FENCE_REPLICAS: Number = Number::new("fence-replicas", 0, FENCE_REPLICAS_MAX, 0);
 
 /// The largest window of an allocator, in ids.
-pub static FENCE_WINDOW_MAX: Number = Number::new("fence-window-max", WINDOW_MAX_MIN, WINDOW_MAX_MAX, WINDOW_MAX_DEFAULT);
+pub static FENCE_WINDOW_MAX: Number =
+    Number::new("fence-window-max", WINDOW_MAX_MIN, WINDOW_MAX_MAX, WINDOW_MAX_DEFAULT);
 
 /// The file of the journal in the data directory; `{port}` stands for the port, and nothing for no journal.
 pub static FENCE_JOURNAL: Text = Text::fixed("fence-journal", "tallybook-{port}.fence", set_fence_journal);

@@ -212,7 +212,11 @@ impl fmt::Display for Error {
             }
             FenceUnknown => write!(f, "ERR FENCE must be AUTO, OFF or a window from 1 to {WINDOW_MAX_MAX}"),
             Unfenced(wait) => {
-                write!(f, "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry", wait.whom)
+                write!(
+                    f,
+                    "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry",
+                    wait.whom
+                )
             }
             UnfencedOrigin => f.write_str(
                 "UNFENCED allocator must be in the journal of this node, got one from elsewhere: IDBLOCK.ADVANCE past \

@@ -2,9 +2,7 @@
 
 use super::context::bytes;
 use super::guard::guard;
-use redis_module::raw::{
-    REDISMODULE_CONFIG_DEFAULT, REDISMODULE_CONFIG_IMMUTABLE, RedisModuleCtx, RedisModuleString,
-};
+use redis_module::raw::{REDISMODULE_CONFIG_DEFAULT, REDISMODULE_CONFIG_IMMUTABLE, RedisModuleCtx, RedisModuleString};
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, Ordering};
@@ -41,9 +39,21 @@ impl Setting for Number {
     fn register(&'static self, context: *mut RedisModuleCtx) -> Result<(), String> {
         let Number { name, min, max, default, .. } = *self;
         let (c_name, this) = (CString::new(name).unwrap_or_default(), place(self));
-        registered(name, api!(RedisModule_RegisterNumericConfig(
-            context, c_name.as_ptr(), default, DEFAULT_FLAGS, min, max, Some(get_number), Some(set_number), None, this
-        )))
+        registered(
+            name,
+            api!(RedisModule_RegisterNumericConfig(
+                context,
+                c_name.as_ptr(),
+                default,
+                DEFAULT_FLAGS,
+                min,
+                max,
+                Some(get_number),
+                Some(set_number),
+                None,
+                this
+            )),
+        )
     }
 }
 
@@ -69,9 +79,19 @@ impl Flag {
 impl Setting for Flag {
     fn register(&'static self, context: *mut RedisModuleCtx) -> Result<(), String> {
         let (c_name, this, default) = (CString::new(self.name).unwrap_or_default(), place(self), self.default.into());
-        registered(self.name, api!(RedisModule_RegisterBoolConfig(
-            context, c_name.as_ptr(), default, DEFAULT_FLAGS, Some(get_flag), Some(set_flag), None, this
-        )))
+        registered(
+            self.name,
+            api!(RedisModule_RegisterBoolConfig(
+                context,
+                c_name.as_ptr(),
+                default,
+                DEFAULT_FLAGS,
+                Some(get_flag),
+                Some(set_flag),
+                None,
+                this
+            )),
+        )
     }
 }
 
@@ -91,7 +111,12 @@ unsafe extern "C" fn get_number(_: *const c_char, this: *mut c_void) -> c_longlo
     unsafe { &*this.cast::<Number>() }.get()
 }
 
-unsafe extern "C" fn set_number(_: *const c_char, value: c_longlong, this: *mut c_void, _: *mut *mut RedisModuleString) -> c_int {
+unsafe extern "C" fn set_number(
+    _: *const c_char,
+    value: c_longlong,
+    this: *mut c_void,
+    _: *mut *mut RedisModuleString,
+) -> c_int {
     // SAFETY: the server passes what `register` gave it.
     unsafe { &*this.cast::<Number>() }.now.store(value, Ordering::Relaxed);
     0
@@ -102,7 +127,12 @@ unsafe extern "C" fn get_flag(_: *const c_char, this: *mut c_void) -> c_int {
     unsafe { &*this.cast::<Flag>() }.get().into()
 }
 
-unsafe extern "C" fn set_flag(_: *const c_char, value: c_int, this: *mut c_void, _: *mut *mut RedisModuleString) -> c_int {
+unsafe extern "C" fn set_flag(
+    _: *const c_char,
+    value: c_int,
+    this: *mut c_void,
+    _: *mut *mut RedisModuleString,
+) -> c_int {
     // SAFETY: the server passes what `register` gave it.
     unsafe { &*this.cast::<Flag>() }.now.store(value != 0, Ordering::Relaxed);
     0
@@ -132,14 +162,23 @@ impl Text {
 }
 
 impl Setting for Text {
-
     fn register(&'static self, context: *mut RedisModuleCtx) -> Result<(), String> {
         let name = CString::new(self.name).unwrap_or_default();
         let default = CString::new(self.default).unwrap_or_default();
         let (name, default, this) = (name.as_ptr(), default.as_ptr(), place(self));
-        registered(self.name, api!(RedisModule_RegisterStringConfig(
-            context, name, default, self.flags, Some(get), Some(set), None, this
-        )))
+        registered(
+            self.name,
+            api!(RedisModule_RegisterStringConfig(
+                context,
+                name,
+                default,
+                self.flags,
+                Some(get),
+                Some(set),
+                None,
+                this
+            )),
+        )
     }
 }
 

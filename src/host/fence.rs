@@ -245,7 +245,12 @@ pub fn show(context: &Context) -> Shown {
     };
     with(|state| Shown {
         is_primary,
-        nodes: state.fence.electable().members().map(|node| (node.to_owned(), state.fence.acknowledged(node))).collect(),
+        nodes: state
+            .fence
+            .electable()
+            .members()
+            .map(|node| (node.to_owned(), state.fence.acknowledged(node)))
+            .collect(),
         orphan_of: state.fence.electable().orphan_of().map(str::to_owned),
         offset,
         journal: state.journal.state(),

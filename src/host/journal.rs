@@ -226,7 +226,9 @@ impl Journal {
     fn fail(&mut self, error: &io::Error) {
         if self.failure.is_none() {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
-            server_log::warning(&format!("tallybook cannot write its journal {path}: {error}; no mark is safe until it can"));
+            server_log::warning(&format!(
+                "tallybook cannot write its journal {path}: {error}; no mark is safe until it can"
+            ));
         }
         self.failure = Some(error.to_string());
     }
@@ -235,7 +237,9 @@ impl Journal {
     fn empty(&mut self) {
         let emptied = self.file().and_then(|file| file.set_len(0).and_then(|()| file.sync_all()));
         if let Err(error) = emptied {
-            server_log::warning(&format!("tallybook cannot empty its journal either: {error}; do not promote this server"));
+            server_log::warning(&format!(
+                "tallybook cannot empty its journal either: {error}; do not promote this server"
+            ));
         }
         self.file = None;
     }

@@ -1,12 +1,12 @@
 //! Loading: what the server must have, and the way into `lib.rs`.
 
-use super::{api, event, fence};
 use super::config::Setting;
 use super::context::{Args, Context, Reply};
 use super::guard::{guard, install_hook};
 use super::register::{self, Command};
 use super::server_log;
 use super::value_type::{self, ValueType};
+use super::{api, event, fence};
 use redis_module::raw::{
     Export_RedisModule_Init, REDISMODULE_APIVER_1, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS,
     REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD, RedisModuleCtx,

@@ -48,9 +48,10 @@ pub fn own_names(context: &Context) -> Vec<String> {
     let mut hosts: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
     hosts.insert(setting("slave-announce-ip"));
     let ports: BTreeSet<String> = ["port", "tls-port", "slave-announce-port"].into_iter().map(setting).collect();
-    let names = hosts.iter().filter(|host| !host.is_empty()).flat_map(|host| {
-        ports.iter().filter(|port| !port.is_empty()).map(move |port| format!("{host}:{port}"))
-    });
+    let names = hosts
+        .iter()
+        .filter(|host| !host.is_empty())
+        .flat_map(|host| ports.iter().filter(|port| !port.is_empty()).map(move |port| format!("{host}:{port}")));
     names.collect()
 }
 

@@ -37,7 +37,9 @@ impl ValueType for IdBlock {
             BlockEffect { advanced: Some(_), .. } => c"idblock.advance",
             // Under a fence, a reservation that is told to nobody else, or a mark that rises ahead of need.
             BlockEffect { issued: Some(Issued { count: 1.., is_next: false, .. }), .. } => c"idblock.reserve",
-            BlockEffect { windowed: Some(_), pinned: None, issued, .. } if issued.is_none_or(|issued| issued.count == 0) => {
+            BlockEffect { windowed: Some(_), pinned: None, issued, .. }
+                if issued.is_none_or(|issued| issued.count == 0) =>
+            {
                 return [None, None];
             }
             _ => c"idblock.next",

@@ -1,6 +1,6 @@
 //! A cluster of three primaries with a replica each, which are killed, frozen and replaced under load.
 
-use super::{Checker, Crowd, are_electable, create, opens_a_window};
+use super::{Checker, Crowd, are_electable, create, opens_a_window, safe};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -57,13 +57,15 @@ impl Sharded {
 
     /// Waits until the shard has an owner whose window its replica has acknowledged; returns both.
     fn settle(&self, shard: usize, crowd: &Crowd) -> (usize, usize) {
-        let mut nodes = None;
+        let (mut nodes, key) = (None, &self.keys[shard]);
+        let ends = self.cluster.nodes().iter().map(|node| safe(&mut node.connect(), key));
+        let before = ends.max().expect("nodes");
         wait_until("the shard opens a window", PATIENCE * 3, || {
             nodes = self.nodes_of(shard);
             nodes.is_some_and(|(owner, other)| {
                 let mut client = self.cluster.nodes()[owner].connect();
                 are_electable(&mut client, &[&self.cluster.nodes()[other]])
-                    && opens_a_window(&mut client, crowd.checker(&self.keys[shard]), owner)
+                    && opens_a_window(&mut client, before, crowd.checker(key), owner)
             })
         });
         nodes.expect("an owner")

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Reservations between two looks at the clock.
-const BURST: usize = 20;
+const BURST: usize = 100;
 
 /// Creates an allocator; without a word of FENCE in its options it is fenced by AUTO.
 #[track_caller]
@@ -181,9 +181,10 @@ impl Electable {
     fn read(value: &Value) -> Self {
         let fields = fields(value);
         let text = |name: &str| redis::from_redis_value_ref(&fields[name]).expect("a text");
-        let offset: i64 = redis::from_redis_value_ref(&fields["offset"]).expect("an offset");
-        assert!(offset >= -1, "offset {offset}");
-        Self { node: text("node"), state: text("state") }
+        let offset: Option<u64> = redis::from_redis_value_ref(&fields["offset"]).expect("an offset, or nil");
+        let electable = Self { node: text("node"), state: text("state") };
+        assert_eq!(offset.is_some(), electable.state == "online", "{}", show(value));
+        electable
     }
 }
 
@@ -214,10 +215,9 @@ fn wait_for_electable(primary: &Server, replicas: &[&Server]) {
     wait_until("all replicas are electable and online", PATIENCE * 2, || are_electable(&mut client, replicas));
 }
 
-/// Reserves, and says whether the allocator opened a further window meanwhile: then whoever must acknowledge it has
-/// done so.
-fn opens_a_window(client: &mut Client, checker: &Checker, node: usize) -> bool {
-    let before = safe(client, checker.name());
+/// Reserves until the allocator has opened a window beyond `before`, or for a while; whoever must acknowledge it has
+/// done so then.
+fn opens_a_window(client: &mut Client, before: i64, checker: &Checker, node: usize) -> bool {
     (0..BURST).any(|_| {
         if let Ok(reply) = client.call(["IDBLOCK.RESERVE", checker.name(), "100"]) {
             checker.note(&Run::read(&reply), node);
@@ -228,7 +228,9 @@ fn opens_a_window(client: &mut Client, checker: &Checker, node: usize) -> bool {
 
 #[track_caller]
 fn wait_for_window(client: &mut Client, checker: &Checker, node: usize) {
-    wait_until("a window is acknowledged and open", PATIENCE * 2, || opens_a_window(client, checker, node));
+    let before = safe(client, checker.name());
+    let what = format!("a window beyond {before} is acknowledged and open");
+    wait_until(&what, PATIENCE * 2, || opens_a_window(client, before, checker, node));
 }
 
 /// A primary and two replicas, none of them a replica by configuration, with an AOF that may lose a second.

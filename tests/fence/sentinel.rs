@@ -1,6 +1,6 @@
 //! Three sentinels over a primary and two replicas, which are killed, frozen and replaced under load.
 
-use super::{Crowd, address, are_electable, is_primary, opens_a_window, trio};
+use super::{Crowd, address, are_electable, is_primary, opens_a_window, safe, trio};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -31,7 +31,7 @@ impl Watched {
 
     /// Everybody is there again, and a window was opened that both replicas have acknowledged.
     fn settle(&mut self, crowd: &Crowd) {
-        let mut primary = None;
+        let (mut primary, before) = (None, self.safe());
         wait_until("the primary of all sentinels opens a window", PATIENCE * 3, || {
             primary = self.primary_of_sentinels();
             primary.is_some_and(|index| {
@@ -40,10 +40,16 @@ impl Watched {
                 let mut client = self.servers[index].connect();
                 is_primary(&mut client)
                     && are_electable(&mut client, &others)
-                    && opens_a_window(&mut client, crowd.checker("window"), index)
+                    && opens_a_window(&mut client, before, crowd.checker("window"), index)
             })
         });
         self.primary = primary.expect("a primary");
+    }
+
+    /// The end of the furthest window that any server has open.
+    fn safe(&self) -> i64 {
+        let ends = self.servers.iter().map(|server| safe(&mut server.connect(), "window"));
+        ends.max().expect("servers")
     }
 
     fn primary_of_sentinels(&self) -> Option<usize> {

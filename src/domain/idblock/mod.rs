@@ -229,7 +229,10 @@ impl IdBlock {
     /// Bytes on the heap, the allocator itself included.
     pub fn memory(&self) -> usize {
         let codes = self.codes().map_or(0, |codes| size_of::<Codes>().saturating_add(codes.heap_bytes()));
-        size_of::<Self>().saturating_add(codes).saturating_add(self.kept.ledger.memory()).saturating_add(self.volatile.window.memory())
+        size_of::<Self>()
+            .saturating_add(codes)
+            .saturating_add(self.kept.ledger.memory())
+            .saturating_add(self.volatile.window.memory())
     }
 
     /// How many pieces there are to free.
