@@ -10,6 +10,7 @@
 //!   parking.rs      reservations that wait           electable.rs  who must acknowledge, and who need not
 //! ```
 
+mod chaos;
 mod checker;
 mod cluster;
 mod crowd;
@@ -18,6 +19,7 @@ mod failover;
 mod journal;
 mod kills;
 mod parking;
+mod rollback;
 mod sentinel;
 mod snapshot;
 mod split_brain;
