@@ -3,12 +3,12 @@
 //! Whoever is told to follow follows the server that became a primary last. That is the one thing that is not left to
 //! chance: `rollback.rs` is about the other way.
 
-use super::{Crowd, are_electable, is_primary, trio};
+use super::{Crowd, are_electable, trio};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events between two times of peace.
 const EVENTS: usize = 12;
@@ -40,14 +40,20 @@ struct World {
     servers: Vec<Server>,
     /// Who became a primary last.
     heir: usize,
+    is_replica: [bool; 3],
     chance: StdRng,
+    started: Instant,
     story: Vec<String>,
 }
 
 impl World {
+    fn tell_story(&mut self, what: String) {
+        self.story.push(format!("{} ms: {what}", self.started.elapsed().as_millis()));
+    }
+
     fn suffer(&mut self, event: Event) {
         let node = self.chance.random_range(0..self.servers.len());
-        self.story.push(format!("{event:?} {node}"));
+        self.tell_story(format!("{event:?} {node}"));
         match event {
             Thaw => self.servers[node].resume(),
             Kill => self.kill(node),
@@ -61,23 +67,39 @@ impl World {
 
     /// Nobody is a replica by configuration, so who restarts is a primary.
     fn kill(&mut self, node: usize) {
+        self.servers[node].resume();
+        let inherits = self.inherits(node);
         self.servers[node].kill();
         self.servers[node].restart();
-        self.heir = node;
+        self.becomes_primary(node, inherits);
     }
 
     fn promote(&mut self, node: usize) {
-        let mut client = self.servers[node].connect();
-        if !is_primary(&mut client) {
-            client.ok("REPLICAOF NO ONE");
+        let inherits = self.inherits(node);
+        if inherits || !self.is_replica[node] {
+            self.servers[node].connect().ok("REPLICAOF NO ONE");
+            self.becomes_primary(node, inherits);
+        }
+    }
+
+    /// Whether it has what its primary has. One that was a primary before is no other than it was.
+    fn inherits(&self, node: usize) -> bool {
+        let fields = self.servers[node].connect().fields("INFO replication");
+        fields.get("master_link_status").is_some_and(|status| status == "up")
+    }
+
+    fn becomes_primary(&mut self, node: usize, inherits: bool) {
+        self.is_replica[node] = false;
+        if inherits {
             self.heir = node;
         }
     }
 
-    fn follow(&self, node: usize) {
+    fn follow(&mut self, node: usize) {
         if node != self.heir {
             let heir = self.servers[self.heir].port();
             self.servers[node].connect().value(format!("REPLICAOF 127.0.0.1 {heir}"));
+            self.is_replica[node] = true;
         }
     }
 
@@ -97,7 +119,7 @@ impl World {
     /// Everybody follows the last primary, which hands out ids again; if it never heard who else could be one, an
     /// operator who sees that the others follow says so.
     fn heal(&mut self, crowd: &Crowd) {
-        self.story.push(format!("peace under {}", self.heir));
+        self.tell_story(format!("peace under {}", self.heir));
         self.servers.iter().for_each(Server::resume);
         (0..self.servers.len()).for_each(|node| self.follow(node));
         let heir = self.servers[self.heir].connect();
@@ -118,7 +140,14 @@ impl World {
 
 #[test]
 fn whatever_happens_no_id_is_handed_out_twice() {
-    let mut world = World { servers: trio(), heir: 0, chance: StdRng::seed_from_u64(seed()), story: Vec::new() };
+    let mut world = World {
+        servers: trio(),
+        heir: 0,
+        is_replica: [false, true, true],
+        chance: StdRng::seed_from_u64(seed()),
+        started: Instant::now(),
+        story: Vec::new(),
+    };
     let crowd = Crowd::of_all_kinds(&world.servers).with_clients(1, 1);
     world.servers[1..].iter().for_each(|replica| synced(&world.servers[0], replica));
     crowd.endures(|crowd| {
