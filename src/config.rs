@@ -37,9 +37,13 @@ pub fn fence() -> Settings {
         wait_ms: FENCE_WAIT.get(),
         replicas_min: usize::try_from(FENCE_REPLICAS.get()).unwrap_or(0),
         window_max: FENCE_WINDOW_MAX.get().unsigned_abs(),
-        journal: FENCE_JOURNAL_NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone(),
         replica_sync: FENCE_REPLICA_SYNC.get(),
     }
+}
+
+/// What `tallybook.fence-journal` says.
+pub fn fence_journal() -> String {
+    FENCE_JOURNAL_NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
 }
 
 fn set_fence_journal(text: &str) -> Result<(), String> {

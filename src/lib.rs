@@ -23,7 +23,7 @@ const VERSION: std::ffi::c_int = 100;
 host::entry_point!(c"tallybook", VERSION, register, NEEDS);
 
 /// What the fence needs from up here.
-const NEEDS: Needs = Needs { settings: config::fence, keep: idblock::keep };
+const NEEDS: Needs = Needs { settings: config::fence, journal: config::fence_journal, keep: idblock::keep };
 
 fn register(loader: &Loader) -> Result<(), String> {
     loader.data_type::<Counter>()?;

@@ -1,10 +1,10 @@
 //! `IDBLOCK.FENCE`, and what a primary announces to its replicas.
 
 use super::args::{exactly, is, required};
-use crate::host::fence::{forget, read_announcement, show, told};
+use crate::host::fence::{forget, show, told};
 use crate::host::{Args, Context, Reply, is_obeying, is_replica, own_names};
 use tallybook_domain::error::Error;
-use tallybook_domain::fence::Forgotten;
+use tallybook_domain::fence::{Announcement, Forgotten};
 
 /// IDBLOCK.FENCE [FORGET node]
 pub fn fence(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
@@ -53,7 +53,7 @@ pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     if !is_obeying(context) {
         return Err(Error::NotFromClient);
     }
-    let set = read_announcement(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
+    let set = Announcement::decode(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
     told(&set, &own_names(context));
     Ok(Reply::OK)
 }

@@ -17,6 +17,15 @@ pub enum Kind {
     IdBlock,
 }
 
+impl Kind {
+    fn with_article(self) -> &'static str {
+        match self {
+            Kind::Counter => "a counter",
+            Kind::IdBlock => "an allocator",
+        }
+    }
+}
+
 /// Which end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -211,16 +220,9 @@ impl fmt::Display for Error {
                 write!(f, "ERR lower bound must not lie above the upper bound {upper}, got {lower}")
             }
             FenceUnknown => write!(f, "ERR FENCE must be AUTO, OFF or a window from 1 to {WINDOW_MAX_MAX}"),
-            Unfenced(wait) => {
-                write!(
-                    f,
-                    "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry",
-                    wait.whom
-                )
-            }
+            Unfenced(wait) => wait.fmt(f),
             UnfencedOrigin => f.write_str(
-                "UNFENCED allocator must be in the journal of this node, got one from elsewhere: IDBLOCK.ADVANCE past \
-                 every id in use",
+                "UNFENCED allocator must be in this server's journal, got one from elsewhere: IDBLOCK.ADVANCE it",
             ),
             UnfencedReplica => f.write_str("UNFENCED ids must come from a primary, got a replica"),
             ForgetUnknown => f.write_str("ERR node must be one of those that IDBLOCK.FENCE lists"),
@@ -233,8 +235,7 @@ impl fmt::Display for Error {
             RangeEmpty { start, max } => write!(f, "ERR START must not lie above MAX {max}, got {start}"),
             Effect(why) => write!(f, "ERR effect must fit the state of the key: {why}"),
             Internal => f.write_str("ERR internal error, see the server log"),
-            BusyKey(Kind::Counter) => f.write_str("BUSYKEY key must not exist, got a counter"),
-            BusyKey(Kind::IdBlock) => f.write_str("BUSYKEY key must not exist, got an allocator"),
+            BusyKey(kind) => write!(f, "BUSYKEY key must not exist, got {}", kind.with_article()),
             NoKey(Kind::Counter) => f.write_str("NOKEY counter must exist"),
             NoKey(Kind::IdBlock) => {
                 f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it, with START above every id already in use")

@@ -157,7 +157,8 @@ impl Text {
 
     /// The same, which cannot be changed while the server runs.
     pub const fn fixed(name: &'static str, default: &'static str, set: fn(&str) -> Result<(), String>) -> Self {
-        Text { flags: REDISMODULE_CONFIG_IMMUTABLE, ..Text::new(name, default, set) }
+        let (flags, shown) = (REDISMODULE_CONFIG_IMMUTABLE, AtomicPtr::new(null_mut()));
+        Text { name, default, flags, set, shown }
     }
 }
 

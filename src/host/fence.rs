@@ -15,13 +15,13 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
 };
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use tallybook_domain::fence::{Electable, Fence, Forgotten, Standing, Todo, Uid, View};
+use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Told, Uid, View};
 
 /// What the operator has set.
+#[derive(Clone, Copy)]
 pub struct Settings {
     /// How long a reservation may wait.
     pub wait_ms: i64,
@@ -29,8 +29,6 @@ pub struct Settings {
     pub replicas_min: usize,
     /// The largest window.
     pub window_max: u64,
-    /// The journal's file name in the data directory; empty: none.
-    pub journal: String,
     /// Whether a replica brings a mark to the disk before it acknowledges it.
     pub replica_sync: bool,
 }
@@ -41,6 +39,12 @@ const ASK_AGAIN_MS: u64 = 100;
 /// How long a replica may be gone before an operator is told.
 const GONE_MS: u64 = 10_000;
 
+/// Ticks in a second, in which a journal that failed is tried again, and an announcement is earned.
+const SECOND_TICKS: u32 = 10;
+
+/// How many announcements may follow each other at once: replicas that come and go are no reason for more.
+const ANNOUNCEMENTS_MAX: u32 = 20;
+
 /// How often the marks of time-sortable allocators are looked after.
 const KEEP_MS: u64 = 500;
 
@@ -49,6 +53,8 @@ const KEEP_MS: u64 = 500;
 pub struct Needs {
     /// Reads the settings.
     pub settings: fn() -> Settings,
+    /// Reads the journal's file name in the data directory; empty: none.
+    pub journal: fn() -> String,
     /// Looks after the mark of a time-sortable allocator, and says whether that is still wanted.
     pub keep: fn(&Context, Key<'_>) -> bool,
 }
@@ -63,6 +69,9 @@ struct State {
     fence: Fence,
     journal: Journal,
     parked: Vec<Parked>,
+    /// Whether the connection to the primary is to be given up, and whether that was logged.
+    leaves: bool,
+    is_ahead: bool,
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
@@ -71,6 +80,8 @@ struct State {
     /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
     kept: HashSet<(i32, Vec<u8>)>,
     kept_ms: u64,
+    ticks: u32,
+    announcements: u32,
 }
 
 /// Where a dataset that is being loaded comes from.
@@ -109,7 +120,7 @@ fn with<R>(body: impl FnOnce(&mut State) -> R) -> R {
 
 /// What the operator has set now.
 pub fn settings() -> Settings {
-    let none = || Settings { wait_ms: 0, replicas_min: 0, window_max: 1, journal: String::new(), replica_sync: false };
+    let none = || Settings { wait_ms: 0, replicas_min: 0, window_max: 1, replica_sync: false };
     NEEDS.get().map_or_else(none, |needs| (needs.settings)())
 }
 
@@ -121,11 +132,13 @@ pub fn look() {
 /// Reads the journal. The server has read its configuration, and no data yet.
 pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     let settings = (NEEDS.get_or_init(|| needs).settings)();
-    let name = settings.journal.replace("{port}", &replication::port(context).to_string());
+    let name = (needs.journal)().replace("{port}", &replication::port(context).to_string());
     let opened = if name.is_empty() {
         Opened { journal: Journal::none(), fence: Fence::default() }
     } else {
-        Journal::open(Path::new(&name), settings.window_max)
+        // The server may be told to change its directory later; the journal stays where it is.
+        let directory = std::env::current_dir().unwrap_or_default();
+        Journal::open(&directory.join(name), settings.window_max)
     };
     with(|state| *state = State::new(opened.fence, opened.journal));
     if let Role::Replica(primary) = role(context) {
@@ -163,11 +176,11 @@ pub fn park(parked: Parked) {
 }
 
 /// This server, which issues, raised the mark of an allocator.
-pub fn raised(uid: &Uid, mark: u64) {
+pub fn raised(uid: &Uid, mark: u64, position: u64) {
     let window_max = settings().window_max;
     with(|state| {
-        let position = state.journal.append(&state.fence, uid, mark, window_max);
-        state.fence.raise(*uid, mark, position);
+        let record = state.journal.append(&state.fence, uid, mark, window_max);
+        state.fence.raise(*uid, mark, position, record);
     });
     look();
 }
@@ -180,9 +193,8 @@ pub fn executed(uid: &Uid, mark: u64) {
     }
     with(|state| {
         if state.fence.marks().get(uid) >= Some(mark) {
-            return;
-        }
-        if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
+            // The journal has it already.
+        } else if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
             state.journal.append_now(&state.fence, uid, mark, settings.window_max, settings.replica_sync);
         } else {
             state.journal.append(&state.fence, uid, mark, settings.window_max);
@@ -197,16 +209,12 @@ pub fn arrived<T: ValueType>(value: &mut T) {
     if flags() & LOADING == 0 {
         return;
     }
-    let Some(mark) = value.mark() else { return };
-    let is_from_file = with(|state| {
-        if let Source::Primary(_) = state.source {
-            state.loaded.push(mark);
-        }
-        state.source == Source::File
+    let Some((uid, mark)) = value.mark() else { return };
+    with(|state| match state.source {
+        Source::None => {}
+        Source::Primary(_) => state.loaded.push((uid, mark)),
+        Source::File => value.arrive_from_file(state.fence.marks().get(&uid)),
     });
-    if is_from_file {
-        value.set_from_file();
-    }
 }
 
 /// The mark of this time-sortable allocator is to be kept ahead of the clock.
@@ -214,13 +222,25 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
     with(|state| state.kept.insert((database, name.to_vec())));
 }
 
-/// The primary announced its electable set.
-pub fn told(set: &[String], me: &[String]) {
-    with(|state| {
-        if state.fence.told(set, me) && !state.fence.marks().is_empty() {
-            state.journal.save(&state.fence);
+/// The primary announced its electable set. One that does not know of ids that were handed out here must
+/// not get another acknowledgement: the connection is given up before the loop writes to it, and taken up
+/// again by the server a second later, until the primary knows.
+pub fn told(set: &Announcement, me: &[String]) {
+    with(|state| match state.fence.told(set, me) {
+        Told::Named if !state.fence.marks().is_empty() => drop(state.journal.save(&state.fence)),
+        Told::Named | Told::Others => {}
+        Told::Refused => {
+            if !std::mem::replace(&mut state.is_ahead, true) {
+                server_log::warning(
+                    "tallybook: a promotion of this server was undone after it had handed out ids. Its primary does not \
+                     know of them, so it gets no acknowledgement from here, and its fenced allocators wait: \
+                     IDBLOCK.ADVANCE them there past every id in use",
+                );
+            }
+            state.leaves = true;
         }
     });
+    look();
 }
 
 /// An operator says that a node will never issue again.
@@ -254,16 +274,19 @@ pub fn show(context: &Context) -> Shown {
         orphan_of: state.fence.electable().orphan_of().map(str::to_owned),
         offset,
         journal: state.journal.state(),
-        waiting: state.parked.len(),
+        waiting: state.parked.iter().filter(|parked| !parked.is_late(now_ms())).count(),
         waiting_for: if state.fence.is_pending() { state.fence.waits_for() } else { Vec::new() },
     })
 }
 
 /// The server became a primary, or a replica of `primary`.
 pub fn role_changed(primary: Option<String>) {
-    with(|state| match primary {
-        None => state.fence.became_primary(),
-        Some(primary) => state.fence.became_replica(&primary),
+    with(|state| {
+        state.is_ahead = false;
+        match primary {
+            None => state.fence.became_primary(),
+            Some(primary) => state.fence.became_replica(&primary),
+        }
     });
     look();
 }
@@ -305,8 +328,13 @@ pub fn loading_ended(is_whole: bool) {
 
 /// A tenth of a second has passed.
 pub fn tick() {
+    let window_max = settings().window_max;
     with(|state| {
-        state.journal.retry(&state.fence);
+        state.ticks = state.ticks.wrapping_add(1);
+        if state.ticks.is_multiple_of(SECOND_TICKS) {
+            state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
+            state.journal.retry(&mut state.fence, window_max);
+        }
         if !state.fence.marks().is_empty() || !state.parked.is_empty() {
             look();
         }
@@ -318,6 +346,9 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
+    if with(|state| std::mem::take(&mut state.leaves)) {
+        replication::leave(context);
+    }
     if is_paused() {
         look(); // later
         return;
@@ -328,8 +359,8 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     {
         let replicas_min = settings().replicas_min;
         let orders = with(|state| state.observe(View { offset, followers: &followers, replicas_min }, now_ms));
-        if let Some(set) = orders.announce {
-            announce(context, &set);
+        if let Some(set) = &orders.announce {
+            announce(context, set);
         }
         if orders.ask {
             ask(context);
@@ -352,12 +383,16 @@ impl State {
             fence,
             journal,
             parked: Vec::new(),
+            leaves: false,
+            is_ahead: false,
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
             gone: BTreeMap::new(),
             kept: HashSet::new(),
             kept_ms: 0,
+            ticks: 0,
+            announcements: ANNOUNCEMENTS_MAX,
         }
     }
 
@@ -366,25 +401,25 @@ impl State {
             return Orders { announce: None, ask: false };
         }
         self.fence.journalled(self.journal.synced());
-        let Todo { save, announce, ask, .. } = self.fence.observe(view);
+        let Todo { save, announce, ask, granted } = self.fence.observe(view);
+        granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
         self.warn_of_gone(now_ms);
         // What this server may forget, nobody shall rely on.
         let is_saved = !save || self.journal.save(&self.fence);
-        if announce && !is_saved {
-            self.fence.follower_came();
+        let may_announce = is_saved && self.announcements > 0;
+        if announce && !may_announce {
+            self.fence.follower_came(); // later
         }
-        let announce = (announce && is_saved).then(|| self.fence.electable().announcement());
+        let announce = (announce && may_announce).then(|| self.fence.announcement().encode());
+        self.announcements -= u32::from(announce.is_some());
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;
-        let ask = announce.is_none() && self.fence.is_pending() && !view.followers.is_empty() && (ask || is_late);
+        let ask = announce.is_none() && !view.followers.is_empty() && (ask || self.fence.is_pending() && is_late);
         if ask {
             self.asked_ms = now_ms;
         }
-        if self.fence.is_pending() {
-            if announce.is_some() {
-                self.asked_ms = 0;
-            }
+        if self.fence.is_pending() || announce.is_some() {
             look();
         }
         Orders { announce, ask }
@@ -438,9 +473,4 @@ const LOADING: u32 = REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC
 /// The flags of the server as a whole.
 fn flags() -> u32 {
     Context { raw: null_mut() }.flags()
-}
-
-/// Reads an announcement. Nothing in it is trusted.
-pub fn read_announcement(bytes: &[u8]) -> Result<Vec<String>, tallybook_domain::wire::Corrupt> {
-    Electable::read_announcement(bytes)
 }

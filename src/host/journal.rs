@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use tallybook_domain::fence::journal::{Damage, copies, decode, encode, record};
+use tallybook_domain::fence::journal::{Damage, Kind, copies, decode, encode, record};
 use tallybook_domain::fence::{Electable, Fence, Marks, Uid};
 
 /// Records that may pile up behind those that count, before the file is written anew.
@@ -41,6 +41,8 @@ pub struct Journal {
     synced: Arc<Synced>,
     syncing: Option<Sender<(Arc<File>, u64)>>,
     failure: Option<String>,
+    /// Whether what stands in the file is known; nothing may take its place before.
+    is_read: bool,
 }
 
 /// What was found at the start.
@@ -55,12 +57,12 @@ impl Journal {
     /// No journal at all: nothing is waited for.
     pub fn none() -> Self {
         let synced = Arc::default();
-        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None }
+        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None, is_read: true }
     }
 
     /// Reads the journal at `path`, where there is one. It is made with the first mark.
     pub fn open(path: &Path, window_max: u64) -> Opened {
-        let mut journal = Journal { path: Some(path.to_owned()), ..Journal::none() };
+        let mut journal = Journal { path: Some(path.to_owned()), is_read: false, ..Journal::none() };
         let fence = match journal.read(window_max) {
             Ok(fence) => fence,
             Err(error) => {
@@ -74,19 +76,22 @@ impl Journal {
     fn read(&mut self, window_max: u64) -> io::Result<Fence> {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fence::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.is_read = true;
+                return Ok(Fence::default());
+            }
             file => file?,
         };
         lock(&file)?;
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
-        let (electable, mut marks, damage) = match decode(&bytes) {
-            Ok(found) => (found.electable, found.marks, found.damage),
+        let (electable, mut marks, claims, damage) = match decode(&bytes) {
+            Ok(found) => (found.electable, found.marks, found.claims, found.damage),
             Err(corrupt) => {
                 server_log::warning(&format!("tallybook cannot read its journal {}: {corrupt}", path.display()));
                 let mut electable = Electable::default();
                 electable.orphan("unknown");
-                (electable, Marks::default(), Damage::Inside)
+                (electable, Marks::default(), Marks::default(), Damage::Inside)
             }
         };
         self.records = u64::try_from(marks.len()).unwrap_or(u64::MAX);
@@ -94,9 +99,10 @@ impl Journal {
         if damage != Damage::None {
             server_log::warning(&damaged(&path, damage, window_max));
             marks.skip(window_max);
-            self.rewrite(&electable, &marks)?;
+            self.rewrite(&electable, &marks, &claims)?;
         }
-        Ok(Fence::new(electable, marks))
+        self.is_read = true;
+        Ok(Fence::new(electable, marks, claims))
     }
 
     /// How far the records are on the disk.
@@ -151,20 +157,30 @@ impl Journal {
         if let Some(failure) = &self.failure {
             return Err(io::Error::other(failure.clone()));
         }
-        let count = u64::try_from(fence.marks().len()).unwrap_or(u64::MAX);
+        let count = u64::try_from(fence.marks().len() + fence.claims().len()).unwrap_or(u64::MAX);
         if self.file.is_none() || self.records > count.saturating_mul(2).saturating_add(SURPLUS_MAX) {
-            self.rewrite(fence.electable(), fence.marks())?;
+            self.rewrite(fence.electable(), fence.marks(), fence.claims())?;
         }
         let file = self.file()?;
         let len = file.metadata()?.len();
         for _ in 0..copies(fence.marks().get(uid), mark, window_max) {
-            if let Err(error) = (&*file).write_all(&record(uid, mark)) {
+            if let Err(error) = (&*file).write_all(&record(uid, mark, Kind::Mark)) {
                 file.set_len(len)?; // half a record would pass for damage
                 return Err(error);
             }
             self.records += 1;
         }
         Ok(())
+    }
+
+    /// Writes that ids below a mark are handed out here from now on. Only an undone promotion asks for it,
+    /// so it takes its time to the disk.
+    pub fn claim(&mut self, uid: &Uid, mark: u64) {
+        if self.path.is_some() && self.failure.is_none() {
+            let written = self.file().and_then(|file| (&*file).write_all(&record(uid, mark, Kind::Claim)));
+            self.records += 1;
+            written.unwrap_or_else(|error| self.fail(&error));
+        }
     }
 
     fn file(&self) -> io::Result<Arc<File>> {
@@ -176,7 +192,7 @@ impl Journal {
         if self.path.is_none() {
             return true;
         }
-        match self.rewrite(fence.electable(), fence.marks()) {
+        match self.rewrite(fence.electable(), fence.marks(), fence.claims()) {
             Ok(()) => {
                 if self.failure.take().is_some() {
                     server_log::warning("tallybook can write its journal again");
@@ -191,7 +207,7 @@ impl Journal {
         }
     }
 
-    fn rewrite(&mut self, electable: &Electable, marks: &Marks) -> io::Result<()> {
+    fn rewrite(&mut self, electable: &Electable, marks: &Marks, claims: &Marks) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         // Whoever has it may be about to write to it; and ours is closed by the new one's taking its place.
         if self.file.is_none() && path.exists() {
@@ -203,24 +219,32 @@ impl Journal {
         let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
         lock(&file)?;
         file.set_len(0)?;
-        file.write_all(&encode(electable, marks))?;
+        file.write_all(&encode(electable, marks, claims))?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(directory)?.sync_all()?;
         self.file = Some(Arc::new(file));
-        self.records = u64::try_from(marks.len()).unwrap_or(u64::MAX);
+        self.records = u64::try_from(marks.len() + claims.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 
-    /// Tries again what failed. To be called now and then.
-    pub fn retry(&mut self, fence: &Fence) {
+    /// Tries again what failed. To be called now and then. What could not be read at the start is read as
+    /// soon as that is possible.
+    pub fn retry(&mut self, fence: &mut Fence, window_max: u64) {
         if self.synced.has_failed.swap(false, Ordering::AcqRel) {
             self.fail(&io::Error::other("it could not be brought to the disk"));
         }
-        if self.failure.is_some() {
-            self.save(fence);
+        if self.failure.is_none() {
+            return;
         }
+        if !self.is_read {
+            match self.read(window_max) {
+                Ok(found) => fence.found(&found),
+                Err(error) => return self.fail(&error),
+            }
+        }
+        self.save(fence);
     }
 
     fn fail(&mut self, error: &io::Error) {

@@ -41,7 +41,12 @@ impl Parked {
         self.wait.ticket
     }
 
-    /// Whether it cannot be waiting any more.
+    /// Whether the server has answered it for its being late.
+    pub fn is_late(&self, now_ms: u64) -> bool {
+        now_ms >= self.until_ms
+    }
+
+    /// Whether its handle can be given back.
     pub fn is_over(&self, now_ms: u64) -> bool {
         now_ms >= self.until_ms.saturating_add(GRACE_MS)
     }
@@ -55,6 +60,9 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
         return false;
     }
     let client = api!(RedisModule_BlockClient(context.raw, again, late, None, wait_ms));
+    if client.is_null() {
+        return false; // Valkey knows clients that it does not let wait
+    }
     let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
     fence::park(Parked { client, wait: wait.clone(), until_ms });
     true

@@ -67,6 +67,11 @@ pub fn announce(context: *mut RedisModuleCtx, set: &[u8]) {
     api!(RedisModule_Replicate(context, ELECTABLE.as_ptr(), c"As".as_ptr(), set.raw()));
 }
 
+/// Gives up the connection to the primary, with everything that was not yet written to it.
+pub fn leave(context: *mut RedisModuleCtx) {
+    call(context, c"CLIENT", &["KILL", "TYPE", "master"]);
+}
+
 /// Whether nothing may be sent now: the server pauses writes, or is about to hand over.
 pub fn is_paused() -> bool {
     api!(RedisModule_AvoidReplicaTraffic()) != 0

@@ -46,16 +46,16 @@ pub trait ValueType: Stored + Clone + 'static {
     fn mark(&self) -> Option<(Uid, u64)> {
         None
     }
-    /// The mark to which an effect that was decided on here has raised it.
-    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64)> {
+    /// The mark to which an effect that was decided on here has raised it, and the position behind that.
+    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64, u64)> {
         None
     }
     /// Whether its mark is to be raised while nobody asks.
     fn is_kept_ahead(&self) -> bool {
         false
     }
-    /// It came from a file of this server.
-    fn set_from_file(&mut self) {}
+    /// It came from a file of this server, of which the journal knows this mark.
+    fn arrive_from_file(&mut self, _known_mark: Option<u64>) {}
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
     /// Bytes on the heap.

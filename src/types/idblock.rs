@@ -55,16 +55,17 @@ impl ValueType for IdBlock {
         self.fenced_mark().map(|mark| (*self.uid(), mark))
     }
 
-    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64)> {
-        effect.issued?.raise.and_then(|_| self.mark())
+    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64, u64)> {
+        let issued = effect.issued.filter(|issued| issued.raise.is_some())?;
+        self.mark().map(|(uid, mark)| (uid, mark, issued.position))
     }
 
     fn is_kept_ahead(&self) -> bool {
         self.is_kept()
     }
 
-    fn set_from_file(&mut self) {
-        IdBlock::set_from_file(self);
+    fn arrive_from_file(&mut self, known_mark: Option<u64>) {
+        IdBlock::arrive_from_file(self, known_mark);
     }
 
     fn copy(&self, database: u32, name: &[u8]) -> Self {

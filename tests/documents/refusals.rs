@@ -54,7 +54,7 @@ const SETUP: [&str; 13] = [
     "IDBLOCK.CREATE timed CLOCK 12",
 ];
 
-const REFUSED: [&str; 48] = [
+const REFUSED: [&str; 50] = [
     "SCOUNTER.INCR text",
     "IDBLOCK.NEXT plain",
     "SCOUNTER.INFO missing",
@@ -88,7 +88,9 @@ const REFUSED: [&str; 48] = [
     "SCOUNTER.HOLD plain 0 EX 5",
     "SCOUNTER.HOLD held 1 PXAT 5",
     "SCOUNTER.LOG plain x +",
-    "IDBLOCK.CREATE new FENCE AUTO",
+    "IDBLOCK.CREATE new FENCE MAYBE",
+    "IDBLOCK.FENCE FORGET 127.0.0.1:1",
+    "IDBLOCK.ELECTABLE x",
     "IDBLOCK.CREATE new CLOCK 1 EPOCH 4000000000000",
     "IDBLOCK.CREATE new START 2 MAX 1",
     "IDBLOCK.CREATE new START -9223372036854775808",
@@ -123,6 +125,29 @@ fn refused_besides(client: &mut Client) -> Vec<String> {
     ]
 }
 
+/// What a fence refuses: without enough replicas, on a replica, and where the journal is gone.
+fn refused_by_fences() -> Vec<String> {
+    let pair = Pair::start_with(Server::builder(), Server::builder().config("replica-read-only", "no"));
+    let (mut primary, mut replica) = (pair.primary.connect(), pair.replica.connect());
+    let node = format!("127.0.0.1:{}", pair.replica.port());
+    primary.ok("IDBLOCK.CREATE ids");
+    wait_until("the replica counts", PATIENCE, || primary.show("IDBLOCK.FENCE").contains(&node));
+    pair.synced();
+    primary.ok("CONFIG SET tallybook.fence-replicas 2");
+    let mut server = Server::builder().durable().start();
+    server.connect().ok("IDBLOCK.CREATE ids");
+    server.kill();
+    std::fs::remove_file(server.dir().join("tallybook-0.fence")).expect("a journal");
+    server.restart();
+    vec![
+        primary.error("IDBLOCK.RESERVE ids 1000"),
+        primary.error(["IDBLOCK.FENCE", "FORGET", &node]),
+        replica.error(["IDBLOCK.FENCE", "FORGET", &node]),
+        replica.error("IDBLOCK.NEXT ids"),
+        server.connect().error("IDBLOCK.NEXT ids"),
+    ]
+}
+
 fn too_many_holds(client: &mut Client) -> String {
     client.ok(args!["SCOUNTER.CREATE", "crowded", "UBOUND", HOLD_COUNT_MAX + 1]);
     let hold = ["SCOUNTER.HOLD", "crowded", "1", "EX", "1000"];
@@ -139,6 +164,7 @@ fn every_documented_error_comes_in_these_words() {
     SETUP.iter().for_each(|command| drop(client.value(*command)));
     let mut errors: Vec<String> = REFUSED.iter().map(|command| client.error(*command)).collect();
     errors.extend(refused_besides(&mut client));
+    errors.extend(refused_by_fences());
     let shapes = shapes();
     for error in &errors {
         let fitting: Vec<&str> =

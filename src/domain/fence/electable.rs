@@ -3,8 +3,6 @@
 use crate::wire::{Corrupt, Reader, put_bytes, put_u64};
 use std::collections::BTreeSet;
 
-const VERSION: u8 = 1;
-
 /// The most nodes that an announcement may name. Nobody has so many replicas; nobody should make us
 /// believe it.
 const MEMBERS_MAX: u64 = 1024;
@@ -43,6 +41,11 @@ impl Electable {
         self.orphan_of.as_deref()
     }
 
+    /// Whether anything is known at all.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// This node issues: if it has never followed anybody, nobody else can have its marks.
     pub(super) fn begin(&mut self) {
         self.has_begun = true;
@@ -68,36 +71,23 @@ impl Electable {
     }
 
     /// The primary of this node announced its set. It says something to those in it alone.
-    pub(super) fn told(&mut self, set: &[String], me: &[String]) -> bool {
-        let others = || set.iter().filter(|node| !me.contains(node)).cloned().collect::<BTreeSet<_>>();
-        let named = set.iter().any(|node| me.contains(node));
-        if named {
-            *self = Electable { members: others(), orphan_of: None, has_begun: true };
+    pub(super) fn told(&mut self, set: &BTreeSet<String>, me: &[String]) -> bool {
+        let is_named = set.iter().any(|node| me.contains(node));
+        if is_named {
+            let members = set.iter().filter(|node| !me.contains(node)).cloned().collect();
+            *self = Electable { members, orphan_of: None, has_begun: true };
         }
-        named
+        is_named
     }
 
     pub(super) fn forget(&mut self, node: &str) -> Forgotten {
-        let was_orphan = self.orphan_of.take_if(|primary| primary.as_str() == node).is_some();
-        if self.members.remove(node) || was_orphan { Forgotten::Gone } else { Forgotten::Unknown }
+        if self.members.remove(node) { Forgotten::Gone } else { Forgotten::Unknown }
     }
 
-    /// What the primary announces: a version, then the members.
-    pub fn announcement(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        put_nodes(&self.members, &mut out);
-        out
-    }
-
-    /// Reads what `announcement` wrote. Nothing in it is trusted.
-    pub fn read_announcement(bytes: &[u8]) -> Result<Vec<String>, Corrupt> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != VERSION {
-            return Err(Corrupt("unknown version of an electable set"));
-        }
-        let nodes = take_nodes(&mut reader)?;
-        reader.finish()?;
-        Ok(nodes)
+    /// The primary of an orphan needs not be waited for.
+    pub(super) fn adopt(&mut self) -> Forgotten {
+        self.orphan_of = None;
+        Forgotten::Gone
     }
 
     /// Appends it for the journal: the primary of an orphan, or nothing, then the members.
@@ -109,16 +99,18 @@ impl Electable {
     /// Reads what `put` wrote.
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let orphan_of = Some(take_node(reader)?).filter(|primary| !primary.is_empty());
-        Ok(Electable { orphan_of, members: take_nodes(reader)?.into_iter().collect(), has_begun: true })
+        Ok(Electable { orphan_of, members: take_nodes(reader)?, has_begun: true })
     }
 }
 
-fn put_nodes(nodes: &BTreeSet<String>, out: &mut Vec<u8>) {
+/// Appends a number of nodes, and each of them.
+pub(super) fn put_nodes(nodes: &BTreeSet<String>, out: &mut Vec<u8>) {
     put_u64(out, u64::try_from(nodes.len()).unwrap_or(u64::MAX));
     nodes.iter().for_each(|node| put_bytes(out, node.as_bytes()));
 }
 
-fn take_nodes(reader: &mut Reader<'_>) -> Result<Vec<String>, Corrupt> {
+/// Reads what `put_nodes` wrote.
+pub(super) fn take_nodes(reader: &mut Reader<'_>) -> Result<BTreeSet<String>, Corrupt> {
     let count = reader.u64()?;
     if count > MEMBERS_MAX {
         return Err(Corrupt("more electable nodes than there can be"));

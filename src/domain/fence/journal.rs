@@ -4,11 +4,12 @@
 //!   file     header, record*
 //!   header   "TALLYFNC", version (1 byte), length of the body (4, little endian), body, CRC-32 of all that (4)
 //!   body     the primary of an orphan: bytes, empty for none; electable nodes: count u64, bytes each
-//!   record   uid (16), mark (8, little endian), 4 zero bytes, CRC-32 of these 28 (4)          32 bytes
+//!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
+//!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here
 //! ```
 //!
-//! Records are appended, one for each raise; the last one of an allocator tells its mark, and no mark
-//! is lower than one before it. A header is never changed in place: where the set changes, or records
+//! Records are appended: one for each raise, and one when it has become safe here. The highest of an
+//! allocator tells its mark. A header is never changed in place: where the set changes, or records
 //! have piled up, a whole new file takes the place of the old one. So a write that was cut short can
 //! only be that of a record.
 //!
@@ -28,6 +29,24 @@ pub const RECORD_LEN: usize = 32;
 /// Where in a record its checksum begins.
 const SUMMED_LEN: usize = 28;
 
+/// What a record says of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// This node raised it, or executed it.
+    Mark,
+    /// Ids below it were handed out here.
+    Claim,
+}
+
+impl Kind {
+    fn byte(self) -> u8 {
+        match self {
+            Kind::Mark => 0,
+            Kind::Claim => 1,
+        }
+    }
+}
+
 /// Whether all records could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
@@ -46,17 +65,19 @@ pub struct Journal {
     pub electable: Electable,
     /// The marks.
     pub marks: Marks,
+    /// Marks below which ids were handed out here.
+    pub claims: Marks,
     /// Whether that is all there was.
     pub damage: Damage,
 }
 
 /// The record of a mark.
-pub fn record(uid: &Uid, mark: u64) -> [u8; RECORD_LEN] {
+pub fn record(uid: &Uid, mark: u64, kind: Kind) -> [u8; RECORD_LEN] {
     let mut record = [0; RECORD_LEN];
     let (summed, sum) = record.split_at_mut(SUMMED_LEN);
     let (name, rest) = summed.split_at_mut(uid.len());
     name.copy_from_slice(uid);
-    rest.iter_mut().zip(mark.to_le_bytes()).for_each(|(place, byte)| *place = byte);
+    rest.iter_mut().zip(mark.to_le_bytes().into_iter().chain([kind.byte()])).for_each(|(place, byte)| *place = byte);
     sum.copy_from_slice(&crc32fast::hash(summed).to_le_bytes());
     record
 }
@@ -67,7 +88,7 @@ pub fn copies(known: Option<u64>, mark: u64, window_max: u64) -> usize {
 }
 
 /// A whole file.
-pub fn encode(electable: &Electable, marks: &Marks) -> Vec<u8> {
+pub fn encode(electable: &Electable, marks: &Marks, claims: &Marks) -> Vec<u8> {
     let mut body = Vec::new();
     electable.put(&mut body);
     let mut out = MAGIC.to_vec();
@@ -75,7 +96,9 @@ pub fn encode(electable: &Electable, marks: &Marks) -> Vec<u8> {
     out.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(body);
     out.extend(crc32fast::hash(&out).to_le_bytes());
-    marks.iter().for_each(|(uid, mark)| out.extend(record(&uid, mark)));
+    for (kind, marks) in [(Kind::Mark, marks), (Kind::Claim, claims)] {
+        marks.iter().for_each(|(uid, mark)| out.extend(record(&uid, mark, kind)));
+    }
     out
 }
 
@@ -97,30 +120,37 @@ pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
     let mut body = Reader::new(body);
     let electable = Electable::take(&mut body)?;
     body.finish()?;
-    let (marks, damage) = decode_records(reader.rest());
-    let marks = if damage == Damage::Inside { Marks::default() } else { marks };
-    Ok(Journal { electable, marks, damage })
-}
-
-fn decode_records(bytes: &[u8]) -> (Marks, Damage) {
-    let mut marks = Marks::default();
-    let mut records = bytes.chunks(RECORD_LEN);
-    while let Some(chunk) = records.next() {
-        match decode_record(chunk) {
-            Some((uid, mark)) => marks.raise(uid, mark),
-            None => return (marks, end_or_inside(records)),
-        }
+    let mut journal = Journal { electable, marks: Marks::default(), claims: Marks::default(), damage: Damage::None };
+    journal.damage = journal.take_records(reader.rest());
+    if journal.damage == Damage::Inside {
+        journal.marks = Marks::default();
     }
-    (marks, Damage::None)
+    Ok(journal)
 }
 
-fn decode_record(chunk: &[u8]) -> Option<(Uid, u64)> {
+impl Journal {
+    fn take_records(&mut self, bytes: &[u8]) -> Damage {
+        let mut records = bytes.chunks(RECORD_LEN);
+        while let Some(chunk) = records.next() {
+            match decode_record(chunk) {
+                Some((uid, mark, Kind::Mark)) => self.marks.raise(uid, mark),
+                Some((uid, mark, Kind::Claim)) => self.claims.raise(uid, mark),
+                None => return end_or_inside(records),
+            }
+        }
+        Damage::None
+    }
+}
+
+fn decode_record(chunk: &[u8]) -> Option<(Uid, u64, Kind)> {
     let (summed, sum) = chunk.split_at_checked(SUMMED_LEN)?;
     if sum != crc32fast::hash(summed).to_le_bytes() {
         return None;
     }
     let mut reader = Reader::new(summed);
-    Some((reader.array().ok()?, u64::from_le_bytes(reader.array().ok()?)))
+    let (uid, mark) = (reader.array().ok()?, u64::from_le_bytes(reader.array().ok()?));
+    let kind = reader.u8().ok()?;
+    [Kind::Mark, Kind::Claim].into_iter().find(|known| known.byte() == kind).map(|kind| (uid, mark, kind))
 }
 
 /// A bad record that is followed by nothing, or by room that was never written, was the last one.

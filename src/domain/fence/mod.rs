@@ -7,6 +7,7 @@
 //! ```text
 //!   mod.rs         tickets, terms, who has acknowledged what
 //!   electable.rs   who must acknowledge
+//!   announcement.rs  what followers are told of it
 //!   marks.rs       the highest mark that this node knows of each allocator
 //!   journal.rs     both of them as bytes in a file
 //! ```
@@ -20,14 +21,18 @@
 //! A replica writes a mark into its own journal while it executes it, so an acknowledged offset says
 //! both. The offset that stands for a raise is looked up after the command that made it is over.
 //!
-//! **Who is electable.** A follower counts from its first acknowledgement on, and never stops to by
-//! itself: a partition must not shrink the set. It *may issue* once promoted only after it executed
-//! the announcement of a set that names it. The announcement follows the counting, so all that was
-//! granted without this follower stands before it in the stream, and is executed with it; all that
-//! was granted later waited for this follower. So of two nodes that may issue, the one that counted
-//! the other, or was told of it, needs its acknowledgement; that is the invariant of the simulation.
-//! A node that took over a whole dataset and has not been told a set yet is an *orphan*: it waits
-//! for its former primary to be forgotten by an operator.
+//! **Who is electable.** When a follower comes, the set is announced in the stream. The follower counts
+//! from its first acknowledgement of that on, and never ceases to by itself: a partition must not shrink
+//! the set. It *may issue* once promoted only after it executed an announcement that names it. That one
+//! follows the counting, so all that was granted without this follower stands before it in the stream,
+//! and is executed with it; all that was granted later waited for this follower. So of two nodes that
+//! may issue, the one that counted the other, or was told of it, needs its acknowledgement; that is the
+//! invariant of the simulation. A node that took over a whole dataset and has not been told a set yet
+//! is an *orphan*: it waits for its former primary to be forgotten by an operator.
+//!
+//! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
+//! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary
+//! that would repeat ids below a claim, it gives no more acknowledgements, and the primary waits.
 //!
 //! **Terms.** A term begins whenever this node may have become another issuer than it was: promotion,
 //! demotion, a loaded dataset, a new journal. An allocator compares the term in which it was last used
@@ -37,14 +42,21 @@
 //! leases (clocks), counting whoever is connected now (a partition leaves nobody to ask), and counting
 //! a follower before it ever acknowledged (a tool that only reads the stream would stop everything).
 
+mod announcement;
 mod electable;
 pub mod journal;
 mod marks;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
+pub use announcement::Announcement;
 pub use electable::{Electable, Forgotten};
 pub use marks::Marks;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 /// The identity of an allocator.
 pub type Uid = [u8; 16];
@@ -90,10 +102,18 @@ pub struct Wait {
     pub whom: String,
 }
 
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry", self.whom)
+    }
+}
+
 /// A raise that is not safe yet.
 #[derive(Debug)]
 struct Raise {
     ticket: Ticket,
+    uid: Uid,
+    mark: u64,
     /// The journal must have come so far.
     journal: u64,
     /// The replication offset behind it, once that is known.
@@ -112,7 +132,7 @@ pub struct View<'a> {
 }
 
 /// What is to be done after looking at the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Todo {
     /// The electable set has changed: journal it, then announce it.
     pub save: bool,
@@ -120,8 +140,20 @@ pub struct Todo {
     pub announce: bool,
     /// Ask all followers to acknowledge.
     pub ask: bool,
-    /// Something became safe: look at who waits.
-    pub wake: bool,
+    /// These became safe: journal that ids below will be handed out here, then look at who waits.
+    pub granted: Vec<(Uid, u64)>,
+}
+
+/// What an announcement was to the node that heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It named this node, which may issue once it is promoted.
+    Named,
+    /// It named others.
+    Others,
+    /// The primary does not know of ids that this node has handed out. It must not get an acknowledgement
+    /// of this, or of what follows.
+    Refused,
 }
 
 /// One node's part of the protocol.
@@ -130,6 +162,13 @@ pub struct Fence {
     term: Term,
     electable: Electable,
     marks: Marks,
+    /// The marks of the dataset, where they are lower than what this node knows: after it followed another
+    /// primary than the one that raised them.
+    behind: BTreeMap<Uid, u64>,
+    /// How far this node has come, at least, with the allocators that it has issued in this term.
+    positions: BTreeMap<Uid, u64>,
+    /// Marks below which this node itself has handed out ids, which no primary has confirmed to know.
+    claims: Marks,
     raises: VecDeque<Raise>,
     issued: Ticket,
     granted: Ticket,
@@ -137,28 +176,43 @@ pub struct Fence {
     acknowledged: BTreeMap<String, u64>,
     replicas_min: usize,
     announce_due: bool,
+    /// The offset behind the last announcement, once that is known; whoever has acknowledged so much has
+    /// heard it, and has nothing against this primary.
+    announced: Option<u64>,
+    /// Whether that offset is to be looked up.
+    has_announced: bool,
+    /// For a test: every mark is safe at once.
+    #[cfg(test)]
+    is_reckless: bool,
 }
 
 impl Default for Fence {
     fn default() -> Self {
-        Fence::new(Electable::default(), Marks::default())
+        Fence::new(Electable::default(), Marks::default(), Marks::default())
     }
 }
 
 impl Fence {
     /// A node that starts with what its journal says.
-    pub fn new(electable: Electable, marks: Marks) -> Self {
+    pub fn new(electable: Electable, marks: Marks, claims: Marks) -> Self {
         Fence {
             term: Term(1),
             electable,
             marks,
+            behind: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            claims,
             raises: VecDeque::new(),
             issued: Ticket::default(),
             granted: Ticket::default(),
             journalled: 0,
             acknowledged: BTreeMap::new(),
             replicas_min: 0,
-            announce_due: false,
+            announce_due: true,
+            announced: None,
+            has_announced: false,
+            #[cfg(test)]
+            is_reckless: false,
         }
     }
 
@@ -170,6 +224,11 @@ impl Fence {
     /// The marks that the journal holds, or is about to.
     pub fn marks(&self) -> &Marks {
         &self.marks
+    }
+
+    /// Marks below which this node has handed out ids.
+    pub fn claims(&self) -> &Marks {
+        &self.claims
     }
 
     /// Who must acknowledge.
@@ -192,22 +251,29 @@ impl Fence {
         ticket <= self.granted || ticket > self.issued
     }
 
-    /// This node, which issues, raised a mark; its journal will have it at position `journal`.
-    pub fn raise(&mut self, uid: Uid, mark: u64, journal: u64) {
+    /// This node, which issues from `position` on, raised a mark; it will be the record `journal` of its
+    /// journal.
+    pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
+        self.positions.insert(uid, position);
         self.electable.begin();
-        self.marks.raise(uid, mark);
+        self.execute(uid, mark);
         self.issued = self.issued.next();
-        self.raises.push_back(Raise { ticket: self.issued, journal, target: None });
+        self.raises.push_back(Raise { ticket: self.issued, uid, mark, journal, target: None });
     }
 
     /// This node executed a mark that another one raised.
     pub fn execute(&mut self, uid: Uid, mark: u64) {
+        if self.marks.get(&uid).is_some_and(|known| known > mark) {
+            self.behind.insert(uid, mark);
+        } else {
+            self.behind.remove(&uid);
+        }
         self.marks.raise(uid, mark);
     }
 
     /// The journal has come so far.
-    pub fn journalled(&mut self, position: u64) {
-        self.journalled = self.journalled.max(position);
+    pub fn journalled(&mut self, record: u64) {
+        self.journalled = self.journalled.max(record);
     }
 
     /// Looks at the others. To be called when no command is running: what was raised before has its
@@ -216,8 +282,13 @@ impl Fence {
         self.replicas_min = view.replicas_min;
         self.acknowledged.clear();
         let mut todo = Todo::default();
+        if std::mem::take(&mut self.has_announced) {
+            self.announced = Some(view.offset);
+            todo.ask = !view.followers.is_empty();
+        }
         for (node, offset) in view.followers {
-            todo.save |= *offset > 0 && self.electable.count(node);
+            let has_heard = *offset > 0 && self.announced.is_some_and(|announced| *offset >= announced);
+            todo.save |= has_heard && self.electable.count(node);
             // Two connections of one address: the one behind counts.
             let seen = self.acknowledged.entry(node.clone()).or_insert(*offset);
             *seen = (*seen).min(*offset);
@@ -226,24 +297,41 @@ impl Fence {
             raise.target = Some(view.offset);
             todo.ask = !view.followers.is_empty();
         }
-        todo.announce = std::mem::take(&mut self.announce_due) | todo.save;
-        todo.wake = self.grant();
+        self.announce_due |= todo.save;
+        // Who does not know the whole set tells nobody a part of it.
+        if self.electable.orphan_of().is_none() {
+            todo.announce = std::mem::take(&mut self.announce_due);
+        }
+        if todo.announce {
+            // An acknowledgement counts once it covers the announcement: a follower that must not be
+            // believed gives none beyond.
+            self.raises.iter_mut().for_each(|raise| raise.target = None);
+            (self.announced, self.has_announced) = (None, true);
+        }
+        todo.granted = self.grant();
         todo
     }
 
-    fn grant(&mut self) -> bool {
-        let before = self.granted;
-        while let Some(raise) = self.raises.front().filter(|raise| self.is_safe(raise)) {
+    fn grant(&mut self) -> Vec<(Uid, u64)> {
+        let mut granted = Vec::new();
+        while self.raises.front().is_some_and(|raise| self.is_safe(raise)) {
+            let Some(raise) = self.raises.pop_front() else { break };
             self.granted = raise.ticket;
-            self.raises.pop_front();
+            self.claims.raise(raise.uid, raise.mark);
+            granted.push((raise.uid, raise.mark));
         }
-        self.granted > before
+        granted
     }
 
     fn is_safe(&self, raise: &Raise) -> bool {
+        #[cfg(test)]
+        if self.is_reckless {
+            return true;
+        }
         let Some(target) = raise.target else { return false };
         let acknowledged = self.acknowledged.values().filter(|&&offset| offset >= target).count();
-        raise.journal <= self.journalled
+        !self.announce_due
+            && raise.journal <= self.journalled
             && acknowledged >= self.replicas_min
             && self.electable.orphan_of().is_none()
             && self.electable.members().all(|node| self.has_acknowledged(node, target))
@@ -261,7 +349,6 @@ impl Fence {
     /// This node became a primary.
     pub fn became_primary(&mut self) {
         self.begin_term();
-        self.announce_due = true;
     }
 
     /// This node became a follower of `primary`.
@@ -270,11 +357,28 @@ impl Fence {
         self.electable.follow(primary);
     }
 
-    /// This node took over the whole dataset of `primary`, with these marks in it.
+    /// This node took over the whole dataset of `primary`, with these marks in it. Of allocators that are
+    /// not in it, this node knows nothing any more: were one to come back from an old file, its mark would
+    /// be worth nothing.
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
-        marks.into_iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
+        self.behind.clear();
+        let known = std::mem::take(&mut self.marks);
+        for (uid, mark) in marks {
+            known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
+            self.execute(uid, mark);
+        }
         self.electable.orphan(primary);
+    }
+
+    /// The journal could not be read when this node started, and now it was. Nothing has become safe since.
+    pub fn found(&mut self, journal: &Fence) {
+        self.begin_term();
+        if journal.electable.has_begun() {
+            self.electable = journal.electable.clone();
+        }
+        journal.marks.iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
+        journal.claims.iter().for_each(|(uid, mark)| self.claims.raise(uid, mark));
     }
 
     /// This node loaded a dataset from its own files.
@@ -282,18 +386,47 @@ impl Fence {
         self.begin_term();
     }
 
-    /// The primary announced its set. Returns whether this node, known by one of the names in `me`, is
-    /// in it; otherwise nothing changes.
-    pub fn told(&mut self, set: &[String], me: &[String]) -> bool {
-        self.electable.told(set, me)
+    /// What a primary tells its followers: who is electable, and the marks that its dataset lacks.
+    pub fn announcement(&self) -> Announcement {
+        let ahead = self.behind.keys().filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
+        let nodes = self.electable.members().map(str::to_owned).collect();
+        Announcement { nodes, ahead, positions: self.positions.clone() }
+    }
+
+    /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
+    pub fn told(&mut self, announcement: &Announcement, me: &[String]) -> Told {
+        let repeats = |(uid, claim)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < claim);
+        if self.claims.iter().any(repeats) {
+            return Told::Refused;
+        }
+        if !self.electable.told(&announcement.nodes, me) {
+            return Told::Others;
+        }
+        self.claims = Marks::default();
+        for (uid, mark) in &announcement.ahead {
+            let known = self.marks.get(uid).unwrap_or(0);
+            if known < *mark {
+                self.behind.entry(*uid).or_insert(known);
+                self.marks.raise(*uid, *mark);
+            }
+        }
+        Told::Named
+    }
+
+    /// Where the primary goes on, or begins, with an allocator, as far as its dataset has it.
+    fn next_of_primary(&self, announcement: &Announcement, uid: &Uid) -> Option<u64> {
+        let dataset = self.behind.get(uid).copied().or(self.marks.get(uid))?;
+        let begins = announcement.ahead.get(uid).map_or(dataset, |mark| dataset.max(*mark));
+        Some(announcement.positions.get(uid).copied().unwrap_or(begins))
     }
 
     /// An operator says that a node will never issue again.
     pub fn forget(&mut self, node: &str) -> Forgotten {
-        if self.acknowledged.contains_key(node) && self.electable.orphan_of() != Some(node) {
-            return Forgotten::Online;
-        }
-        let forgotten = self.electable.forget(node);
+        let forgotten = match (self.electable.orphan_of() == Some(node), self.acknowledged.contains_key(node)) {
+            (true, _) => self.electable.adopt(),
+            (false, true) => Forgotten::Online,
+            (false, false) => self.electable.forget(node),
+        };
         self.announce_due |= forgotten == Forgotten::Gone;
         forgotten
     }
@@ -302,6 +435,8 @@ impl Fence {
     fn begin_term(&mut self) {
         self.term = Term(self.term.0.saturating_add(1));
         self.raises.clear();
+        self.positions.clear();
+        (self.announce_due, self.announced, self.has_announced) = (true, None, false);
         self.granted = self.issued;
         self.acknowledged.clear();
     }
@@ -309,7 +444,7 @@ impl Fence {
     /// Those that the oldest raise waits for; without one, those that a next one would.
     pub fn waits_for(&self) -> Vec<String> {
         let oldest = self.raises.front();
-        let target = oldest.and_then(|raise| raise.target).unwrap_or(0);
+        let target = oldest.map_or(0, |raise| raise.target.unwrap_or(u64::MAX));
         let mut names: Vec<String> = Vec::new();
         if let Some(primary) = self.electable.orphan_of() {
             names.push(format!("{primary}, the former primary, which never told the electable set"));

@@ -172,12 +172,15 @@ impl IdBlock {
 
     /// What would be handed out next.
     pub(super) fn next_ordinal(&self, environment: &impl Environment) -> u64 {
-        let clock = self.kept.clock.map_or(0, |clock| clock.ordinal(environment.now_ms()));
         let position = match self.kept.fence {
             Policy::Off => self.volatile.window.position(),
             _ => self.stand(environment).position,
         };
-        position.max(clock)
+        self.not_below_clock(position, environment)
+    }
+
+    fn not_below_clock(&self, position: u64, environment: &impl Environment) -> u64 {
+        self.kept.clock.map_or(position, |clock| clock.ordinal(environment.now_ms()).max(position))
     }
 
     /// Where it stands in the present term; at its mark, as far as this node knows, where the term is new.
@@ -210,24 +213,37 @@ impl IdBlock {
     }
 
     fn take<'a>(&self, count: u64, at_least: u64, environment: &'a impl Environment) -> Result<Taken<'a>, Error> {
-        let first = self.next_ordinal(environment);
+        if self.kept.fence == Policy::Off {
+            let position = self.volatile.window.position();
+            let (reserved, block) = self.run(position, count, at_least, environment)?;
+            let low = self.becomes_low(position, reserved.end().unwrap_or(u64::MAX));
+            let effect = BlockEffect { at_ms: environment.now_ms(), low, ..BlockEffect::default() };
+            return Ok(Taken::Now(reserved, block, effect));
+        }
+        let stand = self.stand_as_primary(environment)?;
+        if self.is_from_elsewhere(&stand, environment) {
+            return Err(Error::UnfencedOrigin);
+        }
+        let (reserved, block) = self.run(stand.position, count, at_least, environment)?;
+        Ok(self.take_fenced(&stand, reserved, block, environment))
+    }
+
+    /// The run of ids that begins at a position, or at the clock.
+    fn run(
+        &self,
+        position: u64,
+        count: u64,
+        at_least: u64,
+        environment: &impl Environment,
+    ) -> Result<(Reserved, Block), Error> {
+        let first = self.not_below_clock(position, environment);
         let left = self.range().capacity().saturating_sub(first);
         let exhausted = || Error::Exhausted { want: at_least, max: self.range().max(), left };
         if left < at_least {
             return Err(exhausted());
         }
         let reserved = Reserved { first, count: count.min(left) };
-        let block = self.range().block(reserved).ok_or_else(exhausted)?;
-        let effect = BlockEffect { at_ms: environment.now_ms(), ..BlockEffect::default() };
-        if self.kept.fence == Policy::Off {
-            let low = self.becomes_low(self.volatile.window.position(), reserved.end().unwrap_or(u64::MAX));
-            return Ok(Taken::Now(reserved, block, BlockEffect { low, ..effect }));
-        }
-        let stand = self.stand_as_primary(environment)?;
-        if self.is_from_elsewhere(&stand, environment) {
-            return Err(Error::UnfencedOrigin);
-        }
-        Ok(self.take_fenced(&stand, reserved, block, environment))
+        Ok((reserved, self.range().block(reserved).ok_or_else(exhausted)?))
     }
 
     /// Below what is safe, nobody is asked. The mark is raised when less than a window is left of it.

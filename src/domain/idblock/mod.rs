@@ -103,9 +103,11 @@ impl IdBlock {
         (self.kept.fence != Policy::Off).then_some(self.kept.mark)
     }
 
-    /// It came from a file of this node: its mark is worth what the journal of this node says.
-    pub fn set_from_file(&mut self) {
+    /// It came from a file of this node, which may be older than what the journal of this node says.
+    pub fn arrive_from_file(&mut self, known_mark: Option<u64>) {
         self.volatile.window.set_from_file();
+        let mark = self.kept.mark.max(known_mark.unwrap_or(0));
+        self.kept.mark = mark.min(self.range().capacity());
     }
 
     /// How the codes of its ids are made, if it has any.

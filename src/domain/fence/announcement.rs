@@ -1,0 +1,61 @@
+//! What a primary tells its followers.
+//!
+//! ```text
+//!   announcement   version (1), electable nodes: count u64, bytes each; ahead; positions
+//!   ahead          count u64, (uid (16), mark u64)*       positions      the same
+//! ```
+//!
+//! `ahead` are marks that the primary knows of and its dataset does not, as a rule none: a follower that
+//! may issue has to know them too. `positions` say of the allocators that the primary has begun to issue
+//! how far it has come at least: a follower that has handed out ids itself compares.
+
+use super::Uid;
+use super::electable::{put_nodes, take_nodes};
+use crate::wire::{Corrupt, Reader, put_u64};
+use std::collections::{BTreeMap, BTreeSet};
+
+const VERSION: u8 = 1;
+
+/// The electable set of a primary.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announcement {
+    /// Its members.
+    pub nodes: BTreeSet<String>,
+    /// Marks that the dataset of the primary does not have.
+    pub ahead: BTreeMap<Uid, u64>,
+    /// How far the primary has come in its present term.
+    pub positions: BTreeMap<Uid, u64>,
+}
+
+impl Announcement {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put_nodes(&self.nodes, &mut out);
+        for ordinals in [&self.ahead, &self.positions] {
+            put_u64(&mut out, u64::try_from(ordinals.len()).unwrap_or(u64::MAX));
+            for (uid, ordinal) in ordinals {
+                out.extend(uid);
+                put_u64(&mut out, *ordinal);
+            }
+        }
+        out
+    }
+
+    /// Reads what `encode` wrote. Nothing in it is trusted.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return Err(Corrupt("unknown version of an electable set"));
+        }
+        let nodes = take_nodes(&mut reader)?;
+        let (ahead, positions) = (take_ordinals(&mut reader)?, take_ordinals(&mut reader)?);
+        reader.finish()?;
+        Ok(Announcement { nodes, ahead, positions })
+    }
+}
+
+/// What is not there ends it, so a count needs no bound.
+fn take_ordinals(reader: &mut Reader<'_>) -> Result<BTreeMap<Uid, u64>, Corrupt> {
+    (0..reader.u64()?).map(|_| Ok((reader.array()?, reader.u64()?))).collect()
+}

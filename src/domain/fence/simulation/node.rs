@@ -1,0 +1,281 @@
+//! One server: its memory, its disk, and its ends of connections.
+
+use super::schedule::Flaw;
+use crate::audit::Retention;
+use crate::effect::{BlockEffect, Payload, decode, encode};
+use crate::environment::{Caller, Environment};
+use crate::fence::journal::{self, Damage, Kind, copies, record};
+use crate::fence::{Announcement, Electable, Fence, Marks, Standing, Told, Uid, View};
+use crate::idblock::IdBlock;
+use crate::simulation::{loaded, sections};
+use std::rc::Rc;
+
+/// Small, so that torn journals matter.
+pub const WINDOW_MAX: u64 = 200;
+
+/// What a primary sends.
+#[derive(Clone, Debug)]
+pub enum Item {
+    Effect(Vec<u8>),
+    Announcement(Vec<u8>),
+}
+
+/// A stream, as everything that was ever in it; each item has a number that no other one has.
+pub type Stream = Vec<(u64, Rc<Item>)>;
+
+/// What a snapshot holds.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub value: Option<Vec<Vec<u8>>>,
+    pub stream: Stream,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Role {
+    Primary,
+    Replica { of: usize },
+}
+
+/// The end of a connection to a follower, as its primary sees it.
+pub struct Follower {
+    pub link: u64,
+    pub node: usize,
+    pub acknowledged: u64,
+}
+
+/// The end of a connection to the primary, as its replica sees it.
+pub struct Link {
+    pub number: u64,
+    /// A whole dataset that is still on its way.
+    pub snapshot: Option<Snapshot>,
+    /// An acknowledgement on its way back.
+    pub sent: Option<u64>,
+}
+
+pub struct Node {
+    pub name: String,
+    pub role: Role,
+    pub fence: Fence,
+    pub value: Option<IdBlock>,
+    pub stream: Stream,
+    pub followers: Vec<Follower>,
+    pub link: Option<Link>,
+    pub disk: Disk,
+    pub now_ms: u64,
+    pub flaw: Flaw,
+    /// The promotion that made it what it last was as a primary.
+    pub epoch: u64,
+}
+
+/// What outlives the process.
+#[derive(Default)]
+pub struct Disk {
+    pub snapshot: Option<Snapshot>,
+    pub journal: Vec<u8>,
+    /// Records written, and records known to be on the disk.
+    pub written: u64,
+    pub synced: u64,
+    /// The length of the file that is surely there, and of that which took the place of another one.
+    pub synced_len: usize,
+    pub saved_len: usize,
+}
+
+impl Environment for Node {
+    fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    fn is_replica(&self) -> bool {
+        self.role != Role::Primary
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller::default()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        *b"one and the same"
+    }
+
+    fn random_u64(&self) -> u64 {
+        0
+    }
+
+    fn log_default(&self) -> Option<Retention> {
+        None
+    }
+
+    fn standing(&self) -> Standing {
+        self.fence.standing(WINDOW_MAX)
+    }
+
+    fn known_mark(&self, uid: &Uid) -> Option<u64> {
+        self.fence.marks().get(uid)
+    }
+
+    fn parked(&self, _: &Uid) -> u64 {
+        0
+    }
+
+    fn whom(&self) -> String {
+        self.fence.whom()
+    }
+}
+
+impl Node {
+    pub fn new(index: usize, flaw: Flaw) -> Self {
+        Node {
+            name: format!("n{index}"),
+            role: Role::Primary,
+            fence: Fence::default(),
+            value: None,
+            stream: Vec::new(),
+            followers: Vec::new(),
+            link: None,
+            disk: Disk::default(),
+            now_ms: 1_800_000_000_000,
+            flaw,
+            epoch: 0,
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { value: self.value.as_ref().map(sections), stream: self.stream.clone() }
+    }
+
+    /// Takes over what a snapshot says.
+    pub fn load(&mut self, snapshot: Snapshot) {
+        self.value = snapshot.value.map(|sections| loaded(&sections).expect("what was saved can be loaded"));
+        self.stream = snapshot.stream;
+    }
+
+    /// What was decided here is applied and sent.
+    pub fn commit(&mut self, effect: &BlockEffect<'_>, number: u64, is_sent: bool) {
+        match &mut self.value {
+            Some(value) => value.apply(effect).expect("what was decided on can be applied"),
+            None => self.value = Some(IdBlock::create(effect).expect("what was decided on can be applied")),
+        }
+        if let Some(issued) = effect.issued.filter(|issued| issued.raise.is_some()) {
+            let (uid, mark) = self.mark();
+            self.write(uid, mark);
+            self.fence.raise(uid, mark, issued.position, self.disk.written);
+        }
+        if is_sent {
+            let mut bytes = Vec::new();
+            encode(effect, &mut bytes);
+            self.stream.push((number, Rc::new(Item::Effect(bytes))));
+        }
+    }
+
+    fn mark(&self) -> (Uid, u64) {
+        let value = self.value.as_ref().expect("a value");
+        (*value.uid(), value.fenced_mark().expect("a fence"))
+    }
+
+    /// Executes what the primary sent.
+    pub fn execute(&mut self, number: u64, item: &Rc<Item>) {
+        match &**item {
+            Item::Effect(bytes) => {
+                let Ok(Payload::Effect(effect)) = decode::<BlockEffect<'_>>(bytes) else { panic!("{bytes:?}") };
+                match &mut self.value {
+                    Some(value) => value.apply(&effect).expect("what the primary applied"),
+                    None => self.value = Some(IdBlock::create(&effect).expect("what the primary applied")),
+                }
+                let (uid, mark) = self.mark();
+                if self.fence.marks().get(&uid) < Some(mark) && self.flaw != Flaw::NoJournal {
+                    self.write(uid, mark);
+                    self.sync();
+                }
+                self.fence.execute(uid, mark);
+            }
+            Item::Announcement(bytes) => {
+                let set = Announcement::decode(bytes).expect("what the primary sent");
+                let anybody = set.nodes.first().cloned().into_iter().collect::<Vec<_>>();
+                let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
+                match self.fence.told(&set, &me) {
+                    Told::Named => self.save_journal(),
+                    Told::Others => {}
+                    Told::Refused if self.flaw == Flaw::NoClaims => {}
+                    Told::Refused => self.link = None,
+                }
+            }
+        }
+        self.stream.push((number, item.clone()));
+    }
+
+    /// A record goes into the journal, and is on the disk at some later time.
+    fn write(&mut self, uid: Uid, mark: u64) {
+        if self.disk.journal.is_empty() {
+            self.save_journal();
+        }
+        for _ in 0..copies(self.fence.marks().get(&uid), mark, WINDOW_MAX) {
+            self.disk.journal.extend(record(&uid, mark, Kind::Mark));
+        }
+        self.disk.written += 1;
+    }
+
+    pub fn sync(&mut self) {
+        self.disk.synced = self.disk.written;
+        self.disk.synced_len = self.disk.journal.len();
+    }
+
+    pub fn save_journal(&mut self) {
+        self.disk.journal = journal::encode(self.fence.electable(), self.fence.marks(), self.fence.claims());
+        self.disk.saved_len = self.disk.journal.len();
+        self.sync();
+    }
+
+    /// Looks at its followers. Gives what it has to announce.
+    pub fn observe(&mut self, names: &[String]) -> Option<Vec<u8>> {
+        self.fence.journalled(self.disk.synced);
+        let followers: Vec<_> =
+            self.followers.iter().map(|follower| (names[follower.node].clone(), follower.acknowledged)).collect();
+        if self.flaw == Flaw::WhoeverIsConnected {
+            let gone: Vec<_> = self.fence.electable().members().map(str::to_owned).collect();
+            let gone = gone.into_iter().filter(|node| !followers.iter().any(|(follower, _)| follower == node));
+            for node in gone.collect::<Vec<_>>() {
+                let _ = self.fence.forget(&node);
+            }
+        }
+        let offset = self.stream.len() as u64;
+        let todo = self.fence.observe(View { offset, followers: &followers, replicas_min: 0 });
+        if todo.save {
+            self.save_journal();
+        }
+        for (uid, mark) in todo.granted {
+            self.disk.journal.extend(record(&uid, mark, Kind::Claim));
+        }
+        todo.announce.then(|| self.fence.announcement().encode())
+    }
+
+    /// The process is gone; what is on its disk is loaded anew. Of the journal, `lost` bytes at the end
+    /// may be missing.
+    pub fn restart(&mut self, snapshot: Option<Snapshot>, lost: usize) {
+        let len = self.disk.journal.len().saturating_sub(lost);
+        self.disk.journal.truncate(len);
+        let (electable, mut marks, claims, damage) = if self.disk.journal.is_empty() {
+            (Electable::default(), Marks::default(), Marks::default(), Damage::None)
+        } else {
+            let read = journal::decode(&self.disk.journal).expect("a header is never torn");
+            (read.electable, read.marks, read.claims, read.damage)
+        };
+        assert_ne!(damage, Damage::Inside);
+        if damage == Damage::End {
+            marks.skip(WINDOW_MAX);
+        }
+        self.fence = Fence::new(electable, marks, claims);
+        self.flaw.apply_to(&mut self.fence);
+        self.followers.clear();
+        self.link = None;
+        self.load(snapshot.unwrap_or(Snapshot { value: None, stream: Vec::new() }));
+        if let Some(value) = &mut self.value {
+            value.arrive_from_file(self.fence.marks().get(value.uid()));
+        }
+        if damage == Damage::End {
+            self.save_journal();
+        }
+        self.disk.saved_len = self.disk.saved_len.min(self.disk.journal.len());
+        self.sync();
+        self.fence.loaded();
+    }
+}

@@ -1,0 +1,365 @@
+//! The rules of the fence, one table each; the simulation plays them together.
+
+#![allow(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::indexing_slicing)]
+
+use super::journal::{Damage, Kind, RECORD_LEN, copies, decode, encode, record};
+use super::*;
+use crate::simulation::{World, scale, seed};
+use std::collections::BTreeSet;
+
+const A: Uid = *b"allocator number";
+const B: Uid = *b"the second of it";
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn told(nodes: &[&str]) -> Announcement {
+    Announcement { nodes: nodes.iter().map(|node| (*node).to_owned()).collect(), ..Announcement::default() }
+}
+
+fn members(fence: &Fence) -> Vec<&str> {
+    fence.electable().members().collect()
+}
+
+/// Looks at followers of which each has acknowledged so much; the offset is 100. That something is to be
+/// asked for goes without saying.
+fn look(fence: &mut Fence, followers: &[(&str, u64)]) -> Todo {
+    let followers: Vec<_> = followers.iter().map(|(node, offset)| ((*node).to_owned(), *offset)).collect();
+    let todo = fence.observe(View { offset: 100, followers: &followers, replicas_min: 0 });
+    Todo { ask: false, ..todo }
+}
+
+/// A primary that has announced its set, which is empty.
+fn begun() -> Fence {
+    let mut fence = Fence::default();
+    assert_eq!(look(&mut fence, &[]), Todo { announce: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[]), Todo::default());
+    fence
+}
+
+/// The same, with a mark that was raised and that its journal has.
+fn raised() -> Fence {
+    let mut fence = begun();
+    fence.raise(A, 64, 0, 1);
+    fence.journalled(1);
+    fence
+}
+
+#[test]
+fn a_mark_of_a_lone_server_is_safe_once_its_journal_has_it() {
+    let mut fence = begun();
+    fence.raise(A, 64, 0, 1);
+    assert_eq!(look(&mut fence, &[]), Todo::default());
+    assert_eq!(fence.waits_for(), ["its own journal"]);
+    fence.journalled(1);
+    assert_eq!(look(&mut fence, &[]), Todo { granted: vec![(A, 64)], ..Todo::default() });
+    assert!(!fence.is_pending() && fence.waits_for().is_empty());
+}
+
+#[test]
+fn every_electable_node_must_acknowledge_and_none_ceases_to() {
+    let mut fence = raised();
+    let grown = Todo { save: true, announce: true, ..Todo::default() };
+    assert_eq!(look(&mut fence, &[("a:1", 99), ("b:2", 0)]).granted, [(A, 64)], "who has heard nothing does not count");
+    fence.raise(A, 128, 0, 1);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]), grown);
+    assert_eq!(members(&fence), ["a:1"]);
+    assert_eq!(look(&mut fence, &[("a:1", 99)]), Todo::default());
+    assert_eq!(look(&mut fence, &[("b:2", 500)]), grown);
+    assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo::default());
+    assert_eq!(fence.waits_for(), ["a:1"], "it is gone, and still counts");
+    assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 128)]);
+}
+
+/// Whoever came may have something against this primary, and acknowledges the announcement only if not.
+#[test]
+fn an_acknowledgement_counts_once_it_covers_the_announcement() {
+    let mut fence = raised();
+    fence.follower_came();
+    assert_eq!(look(&mut fence, &[("a:1", 100)]), Todo { announce: true, save: true, ..Todo::default() });
+    let mut fence = raised();
+    look(&mut fence, &[("a:1", 100)]);
+    fence.follower_came();
+    assert!(look(&mut fence, &[("a:1", 100)]).announce);
+    let followers = [("a:1".to_owned(), 100)];
+    let later = |fence: &mut Fence| fence.observe(View { offset: 130, followers: &followers, replicas_min: 0 });
+    assert_eq!(later(&mut fence), Todo { ask: true, ..Todo::default() });
+    assert_eq!(later(&mut fence), Todo::default());
+    assert!(look(&mut fence, &[("a:1", 130)]).granted == [(A, 64)]);
+}
+
+#[test]
+fn the_offset_of_a_raise_is_looked_up_after_it() {
+    let mut fence = raised();
+    assert!(look(&mut fence, &[("a:1", 100)]).announce);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 64)]);
+    fence.raise(A, 128, 0, 1);
+    assert!(fence.is_pending(), "not even with a follower that has all there was");
+    assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 128)]);
+}
+
+#[test]
+fn two_connections_of_one_address_count_as_the_one_behind() {
+    let mut fence = raised();
+    assert!((0..3).all(|_| look(&mut fence, &[("a:1", 500), ("a:1", 99)]).granted.is_empty()));
+    assert_eq!(fence.acknowledged("a:1"), Some(99));
+}
+
+#[test]
+fn as_many_replicas_as_are_demanded_must_have_acknowledged() {
+    let mut fence = raised();
+    let mut look =
+        |followers: &[(String, u64)]| fence.observe(View { offset: 100, followers, replicas_min: 2 }).granted.len();
+    let (one, two) = (("a:1".to_owned(), 100), ("b:2".to_owned(), 100));
+    assert_eq!(
+        [
+            look(&[]),
+            look(std::slice::from_ref(&one)),
+            look(std::slice::from_ref(&one)),
+            look(std::slice::from_ref(&one))
+        ],
+        [0; 4]
+    );
+    assert_eq!([look(&[one.clone(), two.clone()]), look(&[one, two])], [0, 1]);
+}
+
+#[test]
+fn what_was_raised_in_another_term_is_never_granted() {
+    for change in [Fence::became_primary, Fence::loaded, |fence: &mut Fence| fence.became_replica("p:1")] {
+        let mut fence = raised();
+        let before = fence.standing(9);
+        change(&mut fence);
+        let after = fence.standing(9);
+        assert_ne!(before.term, after.term);
+        assert!(after.granted >= Ticket(1) && fence.is_settled(Ticket(1)), "who waits is woken");
+        assert!((0..3).all(|_| look(&mut fence, &[("a:1", 100)]).granted.is_empty()));
+    }
+}
+
+/// What a replica knows of the set, and what an operator may do about it.
+#[test]
+fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
+    let mut fence = Fence::default();
+    fence.took_over("p:1", [(A, 64)]);
+    assert_eq!(fence.marks().get(&A), Some(64));
+    assert_eq!(fence.told(&told(&["other:3"]), &names(&["me:2"])), Told::Others);
+    assert_eq!(fence.electable().orphan_of(), Some("p:1"));
+
+    // Promoted all the same, it waits for its former primary, and tells nobody a set that it does not know.
+    fence.became_primary();
+    fence.raise(A, 128, 0, 1);
+    fence.journalled(1);
+    assert_eq!(look(&mut fence, &[("p:1", 100)]), Todo::default());
+    assert!(fence.whom().starts_with("p:1, the former primary"), "{}", fence.whom());
+    assert_eq!(fence.forget("nobody:9"), Forgotten::Unknown);
+    assert_eq!(fence.forget("p:1"), Forgotten::Gone);
+    assert_eq!(look(&mut fence, &[("p:1", 100)]), Todo { announce: true, ..Todo::default() });
+    assert!(look(&mut fence, &[("p:1", 100)]).save, "it counts");
+    assert_eq!(look(&mut fence, &[("p:1", 100)]).granted, [(A, 128)]);
+
+    // Named, it waits for the others that were named with it, and not for itself.
+    let mut fence = Fence::default();
+    fence.took_over("p:1", []);
+    assert_eq!(fence.told(&told(&["me:2", "other:3"]), &names(&["x:9", "me:2"])), Told::Named);
+    assert_eq!((members(&fence), fence.electable().orphan_of()), (vec!["other:3"], None));
+}
+
+#[test]
+fn a_node_without_a_past_knows_nothing_once_it_follows() {
+    let mut fence = Fence::default();
+    fence.became_replica("p:1");
+    assert_eq!(fence.electable().orphan_of(), Some("p:1"));
+    let mut fence = raised();
+    fence.became_replica("p:1");
+    assert_eq!(fence.electable().orphan_of(), None, "it has issued alone: nobody else can have its marks");
+}
+
+#[test]
+fn only_who_is_gone_can_be_forgotten() {
+    let mut fence = raised();
+    look(&mut fence, &[("a:1", 100)]);
+    assert_eq!(fence.forget("a:1"), Forgotten::Online);
+    look(&mut fence, &[]);
+    assert_eq!(fence.forget("a:1"), Forgotten::Gone);
+    assert_eq!(look(&mut fence, &[]), Todo { announce: true, ..Todo::default() });
+    assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
+    look(&mut fence, &[("a:1", 100)]);
+    assert_eq!(members(&fence), ["a:1"], "it counts again with its next acknowledgement");
+}
+
+/// A node may know more than its dataset; whoever follows it must know that too.
+#[test]
+fn marks_that_a_dataset_lacks_are_announced() {
+    let mut fence = Fence::default();
+    fence.execute(A, 200);
+    fence.execute(B, 50);
+    fence.took_over("p:1", [(A, 64)]);
+    assert_eq!((fence.marks().get(&A), fence.marks().get(&B)), (Some(200), None), "B is not in the dataset");
+    assert_eq!(fence.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 200)]);
+    let mut follower = Fence::default();
+    follower.took_over("me:2", [(A, 64)]);
+    let announcement = Announcement { ahead: fence.announcement().ahead, ..told(&["it:3"]) };
+    assert_eq!(follower.told(&announcement, &names(&["it:3"])), Told::Named);
+    assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
+    fence.raise(A, 264, 200, 1);
+    assert!(fence.announcement().ahead.is_empty(), "the dataset has it now");
+}
+
+/// A promotion that is undone: whoever handed out ids does not acknowledge to a primary that lacks their mark.
+#[test]
+fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
+    let handed_out = || {
+        let mut fence = raised();
+        assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
+        fence.became_replica("p:1");
+        fence
+    };
+    let (set, me) = (told(&["me:2"]), names(&["me:2"]));
+    for (dataset, ahead, expected) in [
+        (Some(63), None, Told::Refused),
+        (Some(63), Some(63), Told::Refused),
+        (Some(63), Some(64), Told::Named),
+        (Some(64), None, Told::Named),
+        (None, None, Told::Named), // the allocator is gone, and hands out nothing
+    ] {
+        let mut fence = handed_out();
+        fence.took_over("p:1", dataset.map(|mark| (A, mark)));
+        let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
+        assert_eq!(fence.told(&announcement, &me), expected, "{dataset:?} {ahead:?}");
+        assert_eq!(fence.electable().orphan_of().is_some(), expected == Told::Refused);
+    }
+    // What the primary has raised is not what it has come to.
+    for (position, expected) in [(63, Told::Refused), (64, Told::Named)] {
+        let mut fence = handed_out();
+        fence.took_over("p:1", [(A, 200)]);
+        let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
+        assert_eq!(fence.told(&announcement, &me), expected, "{position}");
+    }
+    // A partial sync goes on from what it handed out itself, and somebody else's announcement is no better.
+    let mut fence = handed_out();
+    assert_eq!(fence.told(&set, &me), Told::Named);
+    let mut fence = handed_out();
+    fence.took_over("p:1", [(A, 63)]);
+    assert_eq!(fence.told(&told(&["other:3"]), &me), Told::Refused);
+    // The primary has learned of it.
+    fence.execute(A, 64);
+    assert_eq!(fence.told(&set, &me), Told::Named);
+    assert!(fence.claims().is_empty());
+}
+
+#[test]
+fn the_names_of_those_waited_for_are_told() {
+    let mut fence = raised();
+    assert_eq!(fence.whom(), "acknowledgements");
+    look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
+    look(&mut fence, &[("b:2", 5), ("a:1", 5)]);
+    assert_eq!(fence.whom(), "a:1, b:2");
+    fence.raise(A, 128, 0, 9);
+    look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
+    assert_eq!(fence.whom(), "its own journal");
+}
+
+fn journal_of(marks: &[(Uid, u64)]) -> Vec<u8> {
+    let mut electable = Electable::default();
+    electable.count("a:1");
+    let mut bytes = encode(&electable, &Marks::default(), &Marks::default());
+    marks.iter().for_each(|(uid, mark)| bytes.extend(record(uid, *mark, Kind::Mark)));
+    bytes
+}
+
+#[test]
+fn a_journal_comes_back() {
+    let bytes = journal_of(&[(A, 64), (B, 9), (A, 128)]);
+    let read = decode(&bytes).unwrap();
+    assert_eq!((read.marks.get(&A), read.marks.get(&B), read.damage), (Some(128), Some(9), Damage::None));
+    assert_eq!(read.electable.members().collect::<Vec<_>>(), ["a:1"]);
+    let again = decode(&encode(&read.electable, &read.marks, &read.claims)).unwrap();
+    assert_eq!((again.electable, again.marks.get(&A)), (read.electable, Some(128)));
+    let mut orphan = Electable::default();
+    orphan.orphan("p:1");
+    assert_eq!(decode(&encode(&orphan, &Marks::default(), &Marks::default())).unwrap().electable, orphan);
+}
+
+/// A write that was cut short costs one mark, damage before the last record all of them.
+#[test]
+fn a_damaged_record_is_noticed_wherever_it_is() {
+    let (whole, before) = (journal_of(&[(A, 64), (B, 9), (A, 128)]), journal_of(&[(A, 64), (B, 9)]));
+    for len in before.len() + 1..whole.len() {
+        for filler in [0, 1, 0xff] {
+            let mut torn = whole[..len].to_vec();
+            assert_eq!(decode(&torn).unwrap().damage, Damage::End, "{len}");
+            torn.resize(whole.len(), filler);
+            let read = decode(&torn).unwrap();
+            assert!(torn == whole || read.damage == Damage::End && read.marks.get(&A) == Some(64), "{len} {filler}");
+            torn.extend([0; 2 * RECORD_LEN]);
+            assert_eq!(decode(&torn).unwrap().damage, Damage::End, "room that was never written, {len}");
+        }
+    }
+    for bit in (before.len() - RECORD_LEN) * 8..before.len() * 8 {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let read = decode(&flipped).unwrap();
+        assert_eq!((read.damage, read.marks.is_empty()), (Damage::Inside, true), "bit {bit}");
+    }
+    let header = whole.len() - 3 * RECORD_LEN;
+    for bit in 0..header * 8 {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(decode(&flipped).is_err(), "bit {bit}");
+    }
+    (0..header).for_each(|len| assert!(decode(&whole[..len]).is_err(), "{len}"));
+}
+
+#[test]
+fn a_raise_beyond_a_window_is_written_twice() {
+    for (known, mark, expected) in
+        [(None, 100, 1), (None, 101, 2), (Some(50), 150, 1), (Some(50), 151, 2), (Some(9), 9, 1), (Some(9), 3, 1)]
+    {
+        assert_eq!(copies(known, mark, 100), expected, "{known:?} to {mark}");
+    }
+}
+
+#[test]
+fn any_bytes_are_refused_or_read() {
+    let world = World::new(seed());
+    let mut announcement = told(&["a:1", "b:2"]);
+    announcement.ahead.insert(A, 300);
+    announcement.positions.insert(B, 7);
+    let (bytes, journal) = (announcement.encode(), journal_of(&[(A, 64), (B, 9)]));
+    assert_eq!(Announcement::decode(&bytes), Ok(announcement));
+    assert!(Announcement::decode(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err(), "a length bomb");
+    for _ in 0..scale(100_000, 10_000_000) {
+        for whole in [&bytes, &journal] {
+            let mut damaged = whole.clone();
+            for _ in 0..=world.below(3) {
+                let place = world.below(damaged.len() as u64) as usize;
+                damaged[place] = world.bits().to_le_bytes()[0];
+            }
+            damaged.truncate(world.below(2 * damaged.len() as u64) as usize);
+            let _ = (Announcement::decode(&damaged), decode(&damaged));
+        }
+    }
+}
+
+#[test]
+fn what_was_not_raised_for_long_is_forgotten_first() {
+    let mut marks = Marks::default();
+    let uid = |number: u64| {
+        let mut uid = [0; 16];
+        uid[..8].copy_from_slice(&number.to_le_bytes());
+        uid
+    };
+    let half = crate::limits::JOURNAL_MARKS_MAX as u64 / 2;
+    (0..3 * half).for_each(|number| {
+        marks.raise(uid(number), number);
+        marks.raise(uid(7), 1_000_000 + number);
+    });
+    assert_eq!(marks.get(&uid(7)), Some(1_000_000 + 3 * half - 1), "it was raised all the time");
+    assert_eq!((marks.get(&uid(0)), marks.get(&uid(3 * half - 1))), (None, Some(3 * half - 1)));
+    assert!(marks.len() as u64 <= 2 * half);
+    marks.raise(uid(7), 3);
+    assert_eq!(marks.get(&uid(7)), Some(1_000_000 + 3 * half - 1), "a mark never falls");
+    let all: BTreeSet<Uid> = marks.iter().map(|(uid, _)| uid).collect();
+    assert_eq!(all.len(), marks.len());
+}
