@@ -7,6 +7,7 @@ mod blocks;
 mod commands;
 mod counters;
 mod documents;
+mod fence;
 mod harness;
 mod hostile;
 mod load;

@@ -21,6 +21,7 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     module_arguments: Vec<String>,
     module_is_absent: bool,
+    pub(super) is_sentinel: bool,
     pub(super) listens_on_tcp: bool,
     pub(super) data: Option<PathBuf>,
     pub(super) expected_in_log: Option<String>,
@@ -48,6 +49,12 @@ impl Builder {
     pub fn without_module(mut self) -> Self {
         self.module_is_absent = true;
         self
+    }
+
+    /// A sentinel, which has no data and loads no module. See `Sentinels`.
+    pub fn sentinel(mut self) -> Self {
+        self.is_sentinel = true;
+        self.without_module().port()
     }
 
     /// Keeps the data in `path`, which outlives the server, instead of in a directory of its own.

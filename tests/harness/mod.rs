@@ -1,4 +1,4 @@
-//! Real servers for tests: one server, a pair, a cluster, and what they send to replicas and subscribers.
+//! Real servers for tests: one server, a pair, a cluster, sentinels, and what they send to replicas and subscribers.
 //!
 //! ```text
 //! let server = Server::start();
@@ -27,6 +27,7 @@ mod persistence;
 mod port;
 mod proxy;
 mod reply;
+mod sentinel;
 mod server;
 mod stream;
 mod wait;
@@ -37,11 +38,13 @@ pub use cluster::Cluster;
 pub(crate) use command::args;
 pub use command::{Argument, Command};
 pub use digest::{Digests, assert_same_digests};
+pub use directory::Directory;
 pub use environment::{scale, seed, server_name};
 pub use events::Events;
 pub use pair::{Pair, synced};
 pub use proxy::{Loss, Proxy};
 pub use reply::show;
+pub use sentinel::Sentinels;
 pub use server::Server;
 pub use stream::ReplicationStream;
-pub use wait::{PATIENCE, wait_until};
+pub use wait::{PATIENCE, holds_within, wait_until};

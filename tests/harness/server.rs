@@ -200,6 +200,7 @@ impl Server {
         let binary = environment::server_binary();
         Command::new(&binary)
             .arg(file)
+            .args(self.builder.is_sentinel.then_some("--sentinel"))
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(self.log_file())

@@ -1,0 +1,49 @@
+//! FAILOVER: the primary hands over by itself, with its replica caught up, or with force and whatever that has.
+
+use super::{Crowd, address, is_primary, trio, wait_for_electable, wait_for_window};
+use crate::harness::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::time::Duration;
+
+/// Hands over to another of three servers, and gives the third one its new primary. With force, the other one is
+/// frozen, so that it lacks what happened meanwhile.
+fn hand_over(servers: &[Server], from: usize, to: usize, force: bool, crowd: &Crowd) {
+    let (old, new) = (&servers[from], &servers[to]);
+    println!("FAILOVER from {} to {}, force: {force}", address(old), address(new));
+    let failover = format!("FAILOVER TO 127.0.0.1 {}", new.port());
+    if force {
+        new.pause();
+        crowd.wait_for(100);
+        old.connect().ok(failover + " TIMEOUT 1 FORCE");
+        new.resume();
+    } else {
+        old.connect().ok(failover);
+    }
+    wait_until("the replica has taken over", PATIENCE, || {
+        is_primary(&mut new.connect()) && !is_primary(&mut old.connect())
+    });
+    for server in servers.iter().filter(|server| !is_primary(&mut server.connect())) {
+        server.connect().value(format!("REPLICAOF 127.0.0.1 {}", new.port()));
+    }
+}
+
+#[test]
+fn a_primary_that_hands_over_leaves_no_id_to_be_repeated() {
+    let mut chance = StdRng::seed_from_u64(seed());
+    let (servers, mut primary) = (trio(), 0);
+    let crowd = Crowd::of_all_kinds(&servers).with_clients(3, 1).with_pause(Duration::from_millis(2));
+    crowd.endures(|crowd| {
+        for round in 0..scale(4, 100) {
+            let others: Vec<&Server> =
+                servers.iter().filter(|server| server.port() != servers[primary].port()).collect();
+            wait_for_electable(&servers[primary], &others);
+            wait_for_window(&mut servers[primary].connect(), crowd.checker("window"), primary);
+            crowd.wait_for(chance.random_range(100..3_000));
+            let next = (primary + chance.random_range(1..3)) % servers.len();
+            hand_over(&servers, primary, next, round % 2 == 1, crowd);
+            primary = next;
+        }
+        crowd.wait_for_node(primary, 50);
+    });
+}

@@ -1,0 +1,271 @@
+//! The journal: torn, scribbled over, lost, full, in the way, or somebody else's.
+
+use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, safe, try_reserve};
+use crate::harness::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const JOURNAL: &str = "marks.fence";
+/// Bytes of a record: one mark.
+const RECORD: usize = 32;
+const WINDOW: i64 = 100;
+/// What a torn tail may have granted at most.
+const WINDOW_MAX: i64 = 5_000;
+
+/// A server whose data, and journal, are in `dir`.
+fn server_in(dir: &Path) -> Builder {
+    Server::builder().port().in_dir(dir).config("tallybook.fence-journal", JOURNAL)
+}
+
+/// What a killed server left behind, after it had handed out ids of the window that its last record opened.
+struct Remains {
+    home: Directory,
+    runs: Vec<Run>,
+    journal: Vec<u8>,
+}
+
+impl Remains {
+    /// The RDB is older than all of it, so that only the journal knows.
+    fn leave() -> Self {
+        let home = Directory::create();
+        let mut server = server_in(home.path()).start();
+        let mut client = server.connect();
+        create(&mut client, "ids", &format!("FENCE {WINDOW}"));
+        client.ok("SAVE");
+        let mut runs = Vec::new();
+        let mut records = Vec::new();
+        // As long as it takes for ids to be handed out behind the last but one of four records.
+        wait_until("ids of the last window are handed out", PATIENCE, || {
+            runs.push(reserve(&mut client, "IDBLOCK.RESERVE ids 10"));
+            let length = fs::metadata(home.path().join(JOURNAL)).expect("a journal").len();
+            if records.last().is_none_or(|(known, _)| *known < length) {
+                records.push((length, safe(&mut client, "ids")));
+            }
+            records.len() >= 4 && runs.last().is_some_and(|run| run.first > records[records.len() - 2].1)
+        });
+        server.kill();
+        let journal = fs::read(home.path().join(JOURNAL)).expect("a journal");
+        Self { home, runs, journal }
+    }
+
+    /// Starts a server on a copy of all that, with another journal, and has it go on.
+    #[track_caller]
+    fn go_on_with(&self, journal: &[u8], what: &str) {
+        let copy = Directory::create();
+        for entry in fs::read_dir(self.home.path()).expect("a directory") {
+            let path = entry.expect("a file").path();
+            if path.is_file() {
+                fs::copy(&path, copy.path().join(path.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+        fs::write(copy.path().join(JOURNAL), journal).expect("a journal");
+        let server = server_in(copy.path()).config("tallybook.fence-window-max", WINDOW_MAX).start();
+        let checker = Checker::new(what);
+        self.runs.iter().for_each(|run| checker.note(run, 0));
+        let mut client = server.connect();
+        (0..30).for_each(|_| checker.note(&reserve_or_advance(&mut client, &self.runs), 1));
+        checker.assert_unique();
+    }
+}
+
+/// Without a single record of it, an allocator is no more than a dataset from elsewhere; without a header, nobody knows
+/// who else has it. Then an operator has the word.
+#[track_caller]
+fn reserve_or_advance(client: &mut Client, before: &[Run]) -> Run {
+    let last = before.iter().map(|run| run.last).max().expect("ids");
+    let mut run = None;
+    wait_until("the fence is open", PATIENCE, || {
+        match try_reserve(client, "IDBLOCK.RESERVE ids 10") {
+            Ok(ids) => run = Some(ids),
+            Err(advice) if advice.contains("IDBLOCK.ADVANCE") => {
+                drop(client.call(args!["IDBLOCK.ADVANCE", "ids", last]))
+            }
+            Err(advice) if advice.contains("unknown") => drop(client.call("IDBLOCK.FENCE FORGET unknown")),
+            Err(_) => {}
+        }
+        run.is_some()
+    });
+    run.expect("a run")
+}
+
+#[test]
+fn a_journal_torn_at_any_byte_of_its_last_record_repeats_nothing() {
+    let remains = Remains::leave();
+    let whole = &remains.journal;
+    remains.go_on_with(whole, "whole");
+    for cut in 1..RECORD {
+        remains.go_on_with(&whole[..whole.len() - cut], &format!("{cut} bytes cut off"));
+    }
+}
+
+/// What a file system may leave behind its last write.
+#[test]
+fn a_journal_with_garbage_at_its_end_repeats_nothing() {
+    let mut chance = StdRng::seed_from_u64(seed());
+    let remains = Remains::leave();
+    let whole = &remains.journal;
+    for length in (1..=RECORD).step_by(scale(6, 1)) {
+        let kept = &whole[..whole.len() - length];
+        let noise: Vec<u8> = (0..length).map(|_| chance.random()).collect();
+        for (tail, what) in [(vec![0; length], "zeros"), (noise, "noise")] {
+            remains.go_on_with(&[kept, &tail].concat(), &format!("{length} bytes of {what} at the end"));
+        }
+    }
+    for length in [1, RECORD - 1, RECORD, 3 * RECORD, 4096] {
+        remains.go_on_with(&[whole.as_slice(), &vec![0; length]].concat(), &format!("{length} zeros appended"));
+    }
+}
+
+#[test]
+fn a_journal_with_a_flipped_bit_anywhere_repeats_nothing() {
+    let mut chance = StdRng::seed_from_u64(seed());
+    let remains = Remains::leave();
+    for _ in 0..scale(10, 500) {
+        let mut journal = remains.journal.clone();
+        let (at, bit) = (chance.random_range(0..journal.len()), chance.random_range(0..8));
+        journal[at] ^= 1 << bit;
+        remains.go_on_with(&journal, &format!("bit {bit} of byte {at} flipped"));
+    }
+}
+
+/// A torn tail costs one window of the largest size, not more.
+#[test]
+fn a_torn_journal_starts_beyond_what_its_tail_may_have_granted() {
+    let remains = Remains::leave();
+    let last = remains.runs.iter().map(|run| run.last).max().expect("ids");
+    fs::write(remains.home.path().join(JOURNAL), &remains.journal[..remains.journal.len() - 1]).expect("a journal");
+    let server = server_in(remains.home.path()).config("tallybook.fence-window-max", WINDOW_MAX).start();
+    let run = reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10");
+    let furthest = last + 2 * WINDOW + WINDOW_MAX;
+    assert!((last + 1..=furthest).contains(&run.first), "from {last} to {}", run.first);
+}
+
+#[test]
+fn without_its_journal_an_allocator_waits_for_advance() {
+    let mut server = Server::builder().port().start();
+    let mut client = server.connect();
+    let checker = Checker::new("ids");
+    create(&mut client, "ids", "FENCE 100");
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    client.ok("SAVE");
+    server.kill();
+    fs::remove_file(server.dir().join(format!("tallybook-{}.fence", server.port()))).expect("a journal of that name");
+    server.restart();
+    let mut client = server.connect();
+    for command in ["IDBLOCK.RESERVE ids 10", "IDBLOCK.NEXT ids"] {
+        let error = client.error(command);
+        assert!(error.starts_with("UNFENCED ") && error.contains("IDBLOCK.ADVANCE"), "{error}");
+    }
+    create(&mut client, "new", "FENCE 100");
+    assert_eq!(reserve(&mut client, "IDBLOCK.RESERVE new 10").first, 1, "an allocator that was created here is well");
+    wait_until("ADVANCE is safe", PATIENCE, || client.call("IDBLOCK.ADVANCE ids 300").is_ok());
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    checker.assert_unique();
+    server.kill();
+    server.restart();
+    checker.note(&reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10"), 0);
+    checker.assert_unique();
+}
+
+#[test]
+fn a_server_may_do_without_a_journal() {
+    let server = Server::builder().port().config("tallybook.fence-journal", "").start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &Checker::new("ids"), 0);
+    let files = fs::read_dir(server.dir()).expect("a directory");
+    let names: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("fence")), "{names:?}");
+}
+
+/// The server goes on, and so does what needs no journal.
+#[track_caller]
+fn only_the_fence_is_closed(client: &mut Client) {
+    let error = client.error("IDBLOCK.RESERVE ids 1000");
+    assert!(error.starts_with("UNFENCED ") && error.contains("journal"), "{error}");
+    client.ok("SET key value");
+    client.int("IDBLOCK.NEXT exact");
+    println!("{error}; {}", Fence::of(client).journal);
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_closes_the_fence_alone() {
+    let home = Directory::create();
+    fs::create_dir(home.path().join(JOURNAL)).expect("a directory in its way");
+    let server = server_in(home.path()).start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "");
+    create(&mut client, "exact", "FENCE OFF");
+    only_the_fence_is_closed(&mut client);
+}
+
+#[test]
+fn two_servers_do_not_share_a_journal() {
+    let home = Directory::create();
+    let first = server_in(home.path()).start();
+    let mut client = first.connect();
+    create(&mut client, "ids", "FENCE 100");
+    let checker = Checker::new("ids");
+    checker.note(&reserve(&mut client, "IDBLOCK.RESERVE ids 10"), 0);
+    client.ok("SAVE");
+    let second = server_in(home.path()).start();
+    let mut other = second.connect();
+    create(&mut other, "exact", "FENCE OFF");
+    only_the_fence_is_closed(&mut other);
+    reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    only_the_fence_is_closed(&mut other);
+    checker.assert_unique();
+}
+
+/// A file system of its own, if this machine lets us have one.
+struct SmallDisk(Directory);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let directory = Directory::create();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(directory.path());
+        mount.output().is_ok_and(|outcome| outcome.status.success()).then_some(Self(directory))
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Leaves not a byte.
+    fn fill(&self) {
+        let full = fs::write(self.filler(), vec![0; 512 * 1024]).expect_err("a full disk");
+        println!("{} bytes fill the disk: {full}", fs::metadata(self.filler()).expect("a filler").len());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status(); // the directory goes next
+    }
+}
+
+#[test]
+fn a_full_disk_stops_new_marks_and_not_the_server() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("no disk to fill: mount is not permitted");
+        return;
+    };
+    let server = server_in(disk.0.path()).start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    create(&mut client, "exact", "FENCE OFF");
+    let checker = Checker::new("ids");
+    checker.note(&reserve(&mut client, "IDBLOCK.RESERVE ids 10"), 0);
+    disk.fill();
+    let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    assert!(refusal.contains("journal"), "{refusal}");
+    only_the_fence_is_closed(&mut client);
+    fs::remove_file(disk.filler()).expect("a filler");
+    reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    checker.assert_unique();
+    drop(server);
+}
