@@ -151,7 +151,7 @@ fn execute_one<T: ValueType>(
                 Some(value) if author.is_none() && !first => push(value, sections)?,
                 _ => {
                     let mut value = restored(slot.value(), first, sections)?;
-                    fence::arrived(&mut value);
+                    fence::arrived(&mut value, slot.name.raw);
                     slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
                 }
             }
@@ -193,7 +193,7 @@ fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result
         Some(value) => value.apply(effect)?,
         None => {
             let mut value = T::create(effect)?;
-            fence::arrived(&mut value);
+            fence::arrived(&mut value, slot.name.raw);
             slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
         }
     }

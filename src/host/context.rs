@@ -59,7 +59,7 @@ impl<'a> Key<'a> {
 
     /// The name, for people.
     pub(super) fn shown(&self) -> String {
-        self.bytes().escape_ascii().to_string()
+        shown(self.raw)
     }
 
     /// The name, to be kept.
@@ -124,6 +124,15 @@ impl<'a> Args<'a> {
         let raw = *self.strings.get(index).ok_or(Error::Arity)?;
         Ok(Key { raw, arguments: PhantomData })
     }
+}
+
+/// A string of the server, for people; `?` where there is none.
+pub(super) fn shown(string: *const RedisModuleString) -> String {
+    if string.is_null() {
+        return "?".to_owned();
+    }
+    // SAFETY: it is one of the server's, and nothing of it is kept.
+    unsafe { bytes(string) }.escape_ascii().to_string()
 }
 
 /// Bytes of the server's.

@@ -4,7 +4,7 @@
 //! the fence sends to followers, it sends before the server's loop sleeps: no command runs then, so
 //! what was raised before has its place in the stream, and a pause of writes can be respected.
 
-use super::context::{Context, Key, OwnedString};
+use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
 use super::park::Parked;
@@ -12,9 +12,10 @@ use super::replication::{self, Role, announce, ask, is_paused, role};
 use super::value_type::ValueType;
 use super::{park, server_log};
 use redis_module::raw::{
-    REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
+    REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE,
+    RedisModuleBlockedClient, RedisModuleCtx, RedisModuleString,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -45,6 +46,9 @@ const SECOND_TICKS: u32 = 10;
 /// How many announcements may follow each other at once: replicas that come and go are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
 
+/// How many lines an undone promotion may leave in the log.
+const CLAIMS_SHOWN: usize = 20;
+
 /// How often the marks of time-sortable allocators are looked after.
 const KEEP_MS: u64 = 500;
 
@@ -72,6 +76,8 @@ struct State {
     /// Whether the connection to the primary is to be given up, and whether that was logged.
     leaves: bool,
     is_ahead: bool,
+    /// What an operator has to say to a primary that lacks ids which were handed out here: key and id.
+    claimed: HashMap<Uid, String>,
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
@@ -176,6 +182,12 @@ pub fn park(parked: Parked) {
     with(|state| state.parked.push(parked));
 }
 
+/// A client does not wait any more: it is gone, or has been answered.
+pub fn unwait(client: *mut RedisModuleBlockedClient) {
+    with(|state| state.parked.iter_mut().for_each(|parked| parked.ends(client)));
+    look();
+}
+
 /// This server, which issues, raised the mark of an allocator.
 pub fn raised(uid: &Uid, mark: u64, position: u64) {
     let window_max = settings().window_max;
@@ -206,14 +218,20 @@ pub fn executed(uid: &Uid, mark: u64) {
 
 /// A value came into being other than by a command that decided on it. A mark that a primary sends is
 /// kept for when the whole dataset has arrived; one from a file of ours is worth what the journal says.
-pub fn arrived<T: ValueType>(value: &mut T) {
+pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
     if flags() & LOADING == 0 {
         return;
     }
     let Some((uid, mark)) = value.mark() else { return };
     with(|state| match state.source {
         Source::None => {}
-        Source::Primary(_) => state.loaded.push((uid, mark)),
+        Source::Primary(_) => {
+            state.loaded.push((uid, mark));
+            if let Some(claim) = state.fence.claims().get(&uid) {
+                let id = value.id_below(claim).unwrap_or(i64::MAX);
+                state.claimed.insert(uid, format!("{} {id}", shown(name)));
+            }
+        }
         Source::File => value.arrive_from_file(state.fence.marks().get(&uid)),
     });
 }
@@ -232,11 +250,7 @@ pub fn told(set: &Announcement, me: &[String]) {
         Told::Others => {}
         Told::Refused => {
             if !std::mem::replace(&mut state.is_ahead, true) {
-                server_log::warning(
-                    "tallybook: a promotion of this server was undone after it had handed out ids. Its primary does not \
-                     know of them, so it gets no acknowledgement from here, and its fenced allocators wait: \
-                     IDBLOCK.ADVANCE them there past every id in use",
-                );
+                state.warn_of_claims(set);
             }
             state.leaves = true;
         }
@@ -307,6 +321,7 @@ pub fn loading_began(context: *mut RedisModuleCtx, from_primary: bool) {
     };
     with(|state| {
         state.loaded.clear();
+        state.claimed.clear();
         state.source = source;
     });
 }
@@ -384,6 +399,7 @@ impl State {
             parked: Vec::new(),
             leaves: false,
             is_ahead: false,
+            claimed: HashMap::new(),
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
@@ -422,6 +438,17 @@ impl State {
             look();
         }
         Orders { announce, ask }
+    }
+
+    fn warn_of_claims(&self, set: &Announcement) {
+        server_log::warning(
+            "tallybook: a promotion of this server was undone after it had handed out ids. Its primary does not know of \
+             them, so it gets no acknowledgement from here, and its fenced allocators wait. On the primary:",
+        );
+        let repeated = self.fence.repeated(set);
+        for claimed in repeated.iter().filter_map(|uid| self.claimed.get(uid)).take(CLAIMS_SHOWN) {
+            server_log::warning(&format!("tallybook: IDBLOCK.ADVANCE {claimed}"));
+        }
     }
 
     fn warn_of_gone(&mut self, now_ms: u64) {

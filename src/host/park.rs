@@ -3,9 +3,11 @@
 use super::context::Context;
 use super::environment::now_ms;
 use super::fence;
+use super::guard::guard;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA,
     REDISMODULE_CTX_FLAGS_MULTI, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleBlockedClient, RedisModuleCmdFunc,
+    RedisModuleCtx,
 };
 use std::ptr::null_mut;
 use tallybook_domain::fence::{Ticket, Uid, Wait};
@@ -41,6 +43,13 @@ impl Parked {
         self.wait.ticket
     }
 
+    /// Whether this is its handle; if so, it does not wait any more.
+    pub fn ends(&mut self, client: *mut RedisModuleBlockedClient) {
+        if self.client == client {
+            self.until_ms = 0;
+        }
+    }
+
     /// Whether the server has answered it for its being late.
     pub fn is_late(&self, now_ms: u64) -> bool {
         now_ms >= self.until_ms
@@ -63,9 +72,20 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
     if client.is_null() {
         return false; // Valkey knows clients that it does not let wait
     }
+    api!(RedisModule_SetDisconnectCallback(client, Some(left)));
     let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
     fence::park(Parked { client, wait: wait.clone(), until_ms });
     true
+}
+
+/// The client is gone, or was told by somebody else that it waits no longer.
+unsafe extern "C" fn left(_: *mut RedisModuleCtx, client: *mut RedisModuleBlockedClient) {
+    guard(|| (), || fence::unwait(client));
+}
+
+/// The client of `context` has waited for too long, and is answered.
+pub fn has_waited(context: &Context) {
+    fence::unwait(api!(RedisModule_GetBlockedClientHandle(context.raw)));
 }
 
 /// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.

@@ -3,7 +3,7 @@
 use super::context::{Args, Context, Reply};
 use super::fence;
 use super::guard::guard;
-use super::park::park;
+use super::park::{has_waited, park};
 use super::replication::is_paused;
 use redis_module::raw::*;
 use std::ffi::{CString, c_char, c_int};
@@ -168,7 +168,14 @@ where
 
 /// A client has waited for too long.
 unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
-    guard(|| (), || Context { raw: context }.send(&Err(named(Error::Unfenced(Box::default())))));
+    let context = Context { raw: context };
+    guard(
+        || (),
+        || {
+            has_waited(&context);
+            context.send(&Err(named(Error::Unfenced(Box::default()))));
+        },
+    );
     0
 }
 

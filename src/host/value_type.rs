@@ -54,6 +54,10 @@ pub trait ValueType: Stored + Clone + 'static {
     fn is_kept_ahead(&self) -> bool {
         false
     }
+    /// The last id below an ordinal.
+    fn id_below(&self, _ordinal: u64) -> Option<i64> {
+        None
+    }
     /// It came from a file of this server, of which the journal knows this mark.
     fn arrive_from_file(&mut self, _known_mark: Option<u64>) {}
     /// What COPY makes of it under another name.
@@ -122,7 +126,7 @@ unsafe fn value<'a, T>(value: *const c_void) -> &'a T {
 unsafe extern "C" fn rdb_load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> *mut c_void {
     guard(null_mut, || match load::<T>(io, encoding) {
         Ok(mut value) => {
-            fence::arrived(&mut value);
+            fence::arrived(&mut value, api!(RedisModule_GetKeyNameFromIO(io)));
             Box::into_raw(Box::new(value)).cast()
         }
         Err(corrupt) => {

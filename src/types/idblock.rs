@@ -64,6 +64,10 @@ impl ValueType for IdBlock {
         self.is_kept()
     }
 
+    fn id_below(&self, ordinal: u64) -> Option<i64> {
+        self.range().id(ordinal.checked_sub(1)?)
+    }
+
     fn arrive_from_file(&mut self, known_mark: Option<u64>) {
         IdBlock::arrive_from_file(self, known_mark);
     }

@@ -395,8 +395,7 @@ impl Fence {
 
     /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
     pub fn told(&mut self, announcement: &Announcement, me: &[String]) -> Told {
-        let repeats = |(uid, claim)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < claim);
-        if self.claims.iter().any(repeats) {
+        if !self.repeated(announcement).is_empty() {
             return Told::Refused;
         }
         if !self.electable.told(&announcement.nodes, me) {
@@ -411,6 +410,12 @@ impl Fence {
             }
         }
         Told::Named
+    }
+
+    /// The allocators of which a primary would hand out ids again that came from here.
+    pub fn repeated(&self, announcement: &Announcement) -> Vec<Uid> {
+        let repeats = |(uid, claim)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < claim);
+        self.claims.iter().filter(|claim| repeats(*claim)).map(|(uid, _)| uid).collect()
     }
 
     /// Where the primary goes on, or begins, with an allocator, as far as its dataset has it.
