@@ -8,6 +8,8 @@
 //!   failover.rs     FAILOVER, with and without force snapshot.rs   a replica that has forgotten what it acknowledged
 //!   kills.rs        a lone server, killed            journal.rs    a journal torn, lost, full, or taken
 //!   parking.rs      reservations that wait           electable.rs  who must acknowledge, and who need not
+//!   rollback.rs     a promotion that is undone       chaos.rs      three servers, and anything in any order
+//!   steady.rs       a healthy pair under load
 //! ```
 
 mod chaos;
@@ -23,6 +25,7 @@ mod rollback;
 mod sentinel;
 mod snapshot;
 mod split_brain;
+mod steady;
 
 use crate::harness::*;
 use checker::Checker;
