@@ -64,6 +64,12 @@ impl Checker {
         self.note(&Run { first: id, last: id, increment: 1, count: 1 }, node);
     }
 
+    /// The highest id that was handed out, or an id of its step.
+    pub fn last(&self) -> Option<i64> {
+        let last = self.grants.lock().expect("grants").iter().map(|grant| grant.last).max()?;
+        Some(last * self.increment + self.increment - 1)
+    }
+
     /// How many ids were handed out, repeated ones as often as they were.
     pub fn ids(&self) -> u64 {
         self.ids.load(Relaxed)

@@ -135,6 +135,11 @@ impl Crowd {
         }
     }
 
+    /// What was handed out by each allocator.
+    pub fn checkers(&self) -> &[Checker] {
+        &self.checkers
+    }
+
     /// What was handed out by the allocator of this key.
     pub fn checker(&self, key: &str) -> &Checker {
         self.checkers.iter().find(|checker| checker.name() == key).expect("a key of the crowd")

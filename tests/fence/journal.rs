@@ -4,6 +4,7 @@ use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, safe, tr
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ fn server_in(dir: &Path) -> Builder {
     Server::builder().port().in_dir(dir).config("tallybook.fence-journal", JOURNAL)
 }
 
-/// What a killed server left behind, after it had handed out ids of the window that its last record opened.
+/// What a killed server left behind, after it had handed out ids of the window that one of its last records opened.
 struct Remains {
     home: Directory,
     runs: Vec<Run>,
@@ -36,19 +37,32 @@ impl Remains {
         create(&mut client, "ids", &format!("FENCE {WINDOW}"));
         client.ok("SAVE");
         let mut runs = Vec::new();
-        let mut records = Vec::new();
-        // As long as it takes for ids to be handed out behind the last but one of four records.
-        wait_until("ids of the last window are handed out", PATIENCE, || {
+        let mut ends = BTreeSet::new();
+        wait_until("ids of the fourth window are handed out", PATIENCE, || {
+            ends.insert(safe(&mut client, "ids"));
             runs.push(reserve(&mut client, "IDBLOCK.RESERVE ids 10"));
-            let length = fs::metadata(home.path().join(JOURNAL)).expect("a journal").len();
-            if records.last().is_none_or(|(known, _)| *known < length) {
-                records.push((length, safe(&mut client, "ids")));
-            }
-            records.len() >= 4 && runs.last().is_some_and(|run| run.first > records[records.len() - 2].1)
+            ends.len() >= 4 && ends.iter().rev().nth(2).is_some_and(|end| runs[runs.len() - 1].first > *end)
         });
+        let mark = client.int("IDBLOCK.INFO ids fence-mark");
+        wait_until("the last raise is safe", PATIENCE, || safe(&mut client, "ids") == mark);
         server.kill();
         let journal = fs::read(home.path().join(JOURNAL)).expect("a journal");
         Self { home, runs, journal }
+    }
+
+    fn last(&self) -> i64 {
+        self.runs.iter().map(|run| run.last).max().expect("ids")
+    }
+
+    /// How many bytes of the journal belong to the record without which ids were handed out by nobody's leave, and to
+    /// what follows it.
+    fn needed(&self) -> usize {
+        let marks =
+            self.journal.rchunks_exact(RECORD).map(|record| u64::from_le_bytes(record[16..24].try_into().unwrap()));
+        let last = u64::try_from(self.last()).unwrap();
+        let count = marks.take_while(|mark| *mark >= last).count();
+        assert!((1..=6).contains(&count), "{count} records");
+        count * RECORD
     }
 
     /// Starts a server on a copy of all that, with another journal, and has it go on.
@@ -92,11 +106,11 @@ fn reserve_or_advance(client: &mut Client, before: &[Run]) -> Run {
 }
 
 #[test]
-fn a_journal_torn_at_any_byte_of_its_last_record_repeats_nothing() {
+fn a_journal_torn_at_any_byte_of_its_last_records_repeats_nothing() {
     let remains = Remains::leave();
     let whole = &remains.journal;
     remains.go_on_with(whole, "whole");
-    for cut in 1..RECORD {
+    for cut in (1..remains.needed()).step_by(scale(5, 1)) {
         remains.go_on_with(&whole[..whole.len() - cut], &format!("{cut} bytes cut off"));
     }
 }
@@ -107,7 +121,7 @@ fn a_journal_with_garbage_at_its_end_repeats_nothing() {
     let mut chance = StdRng::seed_from_u64(seed());
     let remains = Remains::leave();
     let whole = &remains.journal;
-    for length in (1..=RECORD).step_by(scale(6, 1)) {
+    for length in (1..remains.needed()).step_by(scale(11, 1)) {
         let kept = &whole[..whole.len() - length];
         let noise: Vec<u8> = (0..length).map(|_| chance.random()).collect();
         for (tail, what) in [(vec![0; length], "zeros"), (noise, "noise")] {
@@ -135,11 +149,11 @@ fn a_journal_with_a_flipped_bit_anywhere_repeats_nothing() {
 #[test]
 fn a_torn_journal_starts_beyond_what_its_tail_may_have_granted() {
     let remains = Remains::leave();
-    let last = remains.runs.iter().map(|run| run.last).max().expect("ids");
+    let last = remains.last();
     fs::write(remains.home.path().join(JOURNAL), &remains.journal[..remains.journal.len() - 1]).expect("a journal");
     let server = server_in(remains.home.path()).config("tallybook.fence-window-max", WINDOW_MAX).start();
     let run = reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10");
-    let furthest = last + 2 * WINDOW + WINDOW_MAX;
+    let furthest = last + 3 * WINDOW + WINDOW_MAX;
     assert!((last + 1..=furthest).contains(&run.first), "from {last} to {}", run.first);
 }
 

@@ -1,7 +1,7 @@
 //! A failover that is taken back: the replica was promoted, handed out ids, and becomes a replica of the old primary
 //! again, which was one all the time. Sentinels do that to a failover that took too long (`+convert-to-slave`).
 
-use super::{Checker, create, reserve_times, wait_for_electable};
+use super::{Checker, address, create, drain, reserve_times, wait_for_electable};
 use crate::harness::*;
 
 #[test]
@@ -13,13 +13,16 @@ fn a_promotion_that_is_taken_back_leaves_no_id_to_be_repeated() {
     wait_for_electable(&primary, &[&replica]);
     reserve_times(10, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     synced(&primary, &replica);
-
     let mut heir = replica.connect();
     heir.ok("REPLICAOF NO ONE");
     reserve_times(100, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 1);
     heir.ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
-    synced(&primary, &replica);
-    println!("mark of the replica: {}", super::field(&mut heir, "ids", "next"));
-    reserve_times(300, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    assert!(refusal.contains(&address(&replica)), "it does not acknowledge any more: {refusal}");
+    wait_until("the log says what to do", PATIENCE, || replica.log().contains("IDBLOCK.ADVANCE"));
+
+    let last = checker.last().expect("ids");
+    wait_until("ADVANCE is safe", PATIENCE * 2, || client.call(args!["IDBLOCK.ADVANCE", "ids", last]).is_ok());
+    reserve_times(100, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     checker.assert_unique();
 }
