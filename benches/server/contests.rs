@@ -61,7 +61,7 @@ fn incr(label: &'static str) -> Side {
 }
 
 fn next() -> Side {
-    side("NEXT", format!("IDBLOCK.NEXT {BLOCK}"), 1.0)
+    side("NEXT, fenced", format!("IDBLOCK.NEXT {BLOCK}"), 1.0)
 }
 
 fn mincr(counters: usize) -> Side {
@@ -80,8 +80,8 @@ pub fn contests() -> Vec<Contest> {
         goals: [goal; 3],
     };
     let logged = [format!("SCOUNTER.ALTER {COUNTER} LOG MAXLEN 1000")];
-    let block = [format!("IDBLOCK.CREATE {BLOCK} FENCE OFF")];
-    let codes = [format!("IDBLOCK.CREATE {BLOCK} FENCE OFF CODES 8")];
+    let block = [format!("IDBLOCK.CREATE {BLOCK}")];
+    let codes = [format!("IDBLOCK.CREATE {BLOCK} CODES 8")];
     let keys = format!("{NATIVE} {STREAM}");
     let once = format!("SCOUNTER.INCR {COUNTER} 1 IDMP worker-1 {TOKEN}");
     let reserve = format!("IDBLOCK.RESERVE {BLOCK} 1000");
@@ -117,7 +117,7 @@ pub fn contests() -> Vec<Contest> {
         Contest { pipeline: 1, ..pair("incr-alone", &[], incr("INCR, no pipeline"), incrby(), 0.98) },
         Contest {
             pipeline: 1,
-            ..pair("next-alone", &block, Side { label: "NEXT, no pipeline", ..next() }, incrby(), 0.98)
+            ..pair("next-alone", &block, Side { label: "NEXT, fenced, no pipeline", ..next() }, incrby(), 0.98)
         },
     ]
 }

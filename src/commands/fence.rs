@@ -31,7 +31,7 @@ fn shown(context: &Context) -> Reply {
     let nodes = fence.nodes.iter().map(|(node, offset)| {
         Reply::Map(vec![
             ("node", text(node)),
-            ("state", text(if offset.is_some() { "online" } else { "gone" })),
+            ("state", text(state(fence.is_primary, *offset))),
             ("offset", offset.map_or(Reply::Nil, Reply::wide)),
         ])
     });
@@ -44,6 +44,15 @@ fn shown(context: &Context) -> Reply {
         ("waiting", Reply::wide(i64::try_from(fence.waiting).unwrap_or(i64::MAX))),
         ("waiting-for", Reply::Array(fence.waiting_for.iter().map(|node| text(node)).collect())),
     ])
+}
+
+/// Only their primary hears from the nodes.
+fn state(is_primary: bool, offset: Option<u64>) -> &'static str {
+    match offset {
+        _ if !is_primary => "unknown",
+        Some(_) => "online",
+        None => "gone",
+    }
 }
 
 /// IDBLOCK.ELECTABLE set

@@ -159,7 +159,8 @@ pub fn known_mark(uid: &Uid) -> Option<u64> {
 
 /// How many ids are waited for already.
 pub fn parked(uid: &Uid) -> u64 {
-    with(|state| state.parked.iter().map(|parked| parked.ids_of(uid)).sum())
+    let now_ms = now_ms();
+    with(|state| state.parked.iter().filter(|parked| !parked.is_late(now_ms)).map(|parked| parked.ids_of(uid)).sum())
 }
 
 /// Whom everybody waits for.
@@ -227,8 +228,8 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 /// again by the server a second later, until the primary knows.
 pub fn told(set: &Announcement, me: &[String]) {
     with(|state| match state.fence.told(set, me) {
-        Told::Named if !state.fence.marks().is_empty() => drop(state.journal.save(&state.fence)),
-        Told::Named | Told::Others => {}
+        Told::Named => state.journal.save_now(&state.fence),
+        Told::Others => {}
         Told::Refused => {
             if !std::mem::replace(&mut state.is_ahead, true) {
                 server_log::warning(
@@ -317,9 +318,7 @@ pub fn loading_ended(is_whole: bool) {
         match source {
             Source::Primary(primary) if is_whole => {
                 state.fence.took_over(&primary, loaded);
-                if !state.fence.marks().is_empty() {
-                    state.journal.save(&state.fence);
-                }
+                state.journal.save_now(&state.fence);
             }
             _ => state.fence.loaded(),
         }

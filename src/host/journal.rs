@@ -189,8 +189,8 @@ impl Journal {
 
     /// Puts a new file in the place of the old one. It is on the disk when this returns.
     pub fn save(&mut self, fence: &Fence) -> bool {
-        if self.path.is_none() {
-            return true;
+        if self.path.is_none() || !self.is_read {
+            return self.path.is_none();
         }
         match self.rewrite(fence.electable(), fence.marks(), fence.claims()) {
             Ok(()) => {
@@ -204,6 +204,15 @@ impl Journal {
                 self.fail(&error);
                 false
             }
+        }
+    }
+
+    /// The same on a replica, which is about to acknowledge what this says. Before there is a mark, there is
+    /// nothing to say.
+    pub fn save_now(&mut self, fence: &Fence) {
+        let has_begun = self.file.is_some() || !fence.marks().is_empty();
+        if has_begun && !self.save(fence) {
+            self.empty();
         }
     }
 

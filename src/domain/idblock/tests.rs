@@ -5,6 +5,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 mod exhaustive;
+mod fenced;
 mod fields;
 mod random;
 mod tables;
