@@ -1,6 +1,6 @@
 //! The journal: torn, scribbled over, lost, full, in the way, or somebody else's.
 
-use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, safe, try_reserve};
+use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, safe, try_reserve, wait_for_electable};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -157,14 +157,24 @@ fn a_torn_journal_starts_beyond_what_its_tail_may_have_granted() {
     assert!((last + 1..=furthest).contains(&run.first), "from {last} to {}", run.first);
 }
 
+/// Whichever file the dataset comes from.
 #[test]
 fn without_its_journal_an_allocator_waits_for_advance() {
-    let mut server = Server::builder().port().start();
+    let with_aof = || Server::builder().port().durable();
+    waits_for_advance(Server::builder().port(), |server| server.connect().ok("SAVE"));
+    waits_for_advance(with_aof(), |_| {});
+    waits_for_advance(with_aof(), Server::rewrite_aof);
+    waits_for_advance(with_aof().config("aof-use-rdb-preamble", "no"), Server::rewrite_aof);
+}
+
+#[track_caller]
+fn waits_for_advance(builder: Builder, persist: fn(&Server)) {
+    let mut server = builder.start();
     let mut client = server.connect();
     let checker = Checker::new("ids");
     create(&mut client, "ids", "FENCE 100");
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
-    client.ok("SAVE");
+    persist(&server);
     server.kill();
     fs::remove_file(server.dir().join(format!("tallybook-{}.fence", server.port()))).expect("a journal of that name");
     server.restart();
@@ -177,7 +187,6 @@ fn without_its_journal_an_allocator_waits_for_advance() {
     assert_eq!(reserve(&mut client, "IDBLOCK.RESERVE new 10").first, 1, "an allocator that was created here is well");
     wait_until("ADVANCE is safe", PATIENCE, || client.call("IDBLOCK.ADVANCE ids 300").is_ok());
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
-    checker.assert_unique();
     server.kill();
     server.restart();
     checker.note(&reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10"), 0);
@@ -281,5 +290,40 @@ fn a_full_disk_stops_new_marks_and_not_the_server() {
     fs::remove_file(disk.filler()).expect("a filler");
     reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     checker.assert_unique();
-    drop(server);
+}
+
+/// A replica cannot refuse to acknowledge. What it cannot write down, it must not seem to know after a restart.
+#[test]
+fn a_replica_with_a_full_disk_is_not_trusted_after_a_restart() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("no disk to fill: mount is not permitted");
+        return;
+    };
+    let primary = Server::builder().port().start();
+    let mut replica = server_in(disk.0.path()).replica_of(&primary).start();
+    let (checker, mut client) = (Checker::new("ids"), primary.connect());
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&primary, &[&replica]);
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    synced(&primary, &replica);
+    replica.connect().ok("SAVE");
+    disk.fill();
+    let in_time = (0..50).filter(|_| {
+        let run = try_reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+        run.inspect(|run| checker.note(run, 0)).is_ok()
+    });
+    println!("{} reservations while the replica's disk was full", in_time.count());
+    primary.pause();
+    replica.kill();
+    fs::remove_file(disk.filler()).expect("a filler");
+    replica.restart();
+    let mut heir = replica.connect();
+    heir.ok("REPLICAOF NO ONE");
+    for _ in 0..50 {
+        if let Ok(run) = try_reserve(&mut heir, "IDBLOCK.RESERVE ids 10") {
+            checker.note(&run, 1);
+        }
+    }
+    primary.resume();
+    checker.assert_unique();
 }
