@@ -205,3 +205,19 @@ fn a_replica_that_never_heard_from_its_primary_does_not_take_over_unasked() {
     reserve_times(100, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 1);
     checker.assert_unique();
 }
+
+/// Nobody waits for the replica of a replica, so it may not issue.
+#[test]
+fn a_replica_of_a_replica_does_not_take_over_unasked() {
+    let fenced = Fenced::start();
+    let third = Server::builder().replica_of(&fenced.pair.replica).start();
+    synced(&fenced.pair.replica, &third);
+    fenced.reserve(200);
+    assert_eq!(Fence::of(&mut fenced.pair.primary.connect()).nodes("online"), [address(&fenced.pair.replica)]);
+    let mut heir = third.connect();
+    heir.ok("REPLICAOF NO ONE");
+    let error = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(error.starts_with("UNFENCED ") && error.contains(&address(&fenced.pair.replica)), "{error}");
+    fenced.reserve(200);
+    fenced.checker.assert_unique();
+}

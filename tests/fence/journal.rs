@@ -1,9 +1,10 @@
 //! The journal: torn, scribbled over, lost, full, in the way, or somebody else's.
 
-use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, try_reserve};
+use super::{Checker, Fence, Run, create, drain, reserve, reserve_times, safe, try_reserve, wait_for_electable};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,6 @@ use std::process::Command;
 const JOURNAL: &str = "marks.fence";
 /// Bytes of a record: one mark.
 const RECORD: usize = 32;
-/// Which of them says what kind it is, and the kind that repeats a mark once it is safe.
-const KIND: usize = 24;
-const CLAIM: u8 = 1;
 const WINDOW: i64 = 100;
 /// What a torn tail may have granted at most.
 const WINDOW_MAX: i64 = 5_000;
@@ -23,7 +21,7 @@ fn server_in(dir: &Path) -> Builder {
     Server::builder().port().in_dir(dir).config("tallybook.fence-journal", JOURNAL)
 }
 
-/// What a killed server left behind, after it had handed out ids of the window that its last record opened.
+/// What a killed server left behind, after it had handed out ids of the window that one of its last records opened.
 struct Remains {
     home: Directory,
     runs: Vec<Run>,
@@ -38,23 +36,33 @@ impl Remains {
         let mut client = server.connect();
         create(&mut client, "ids", &format!("FENCE {WINDOW}"));
         client.ok("SAVE");
-        // The last is larger than a window, so its ids lie above the last record but one.
-        let mut runs: Vec<Run> = (0..20).map(|_| reserve(&mut client, "IDBLOCK.RESERVE ids 10")).collect();
-        runs.push(reserve(&mut client, &*format!("IDBLOCK.RESERVE ids {}", 3 * WINDOW)));
+        let mut runs = Vec::new();
+        let mut ends = BTreeSet::new();
+        wait_until("ids of the fourth window are handed out", PATIENCE, || {
+            ends.insert(safe(&mut client, "ids"));
+            runs.push(reserve(&mut client, "IDBLOCK.RESERVE ids 10"));
+            ends.len() >= 4 && ends.iter().rev().nth(2).is_some_and(|end| runs[runs.len() - 1].first > *end)
+        });
+        let mark = client.int("IDBLOCK.INFO ids fence-mark");
+        wait_until("the last raise is safe", PATIENCE, || safe(&mut client, "ids") == mark);
         server.kill();
-        let mut journal = fs::read(home.path().join(JOURNAL)).expect("a journal");
-        let kind = |journal: &[u8]| journal[journal.len() - RECORD + KIND];
-        while kind(&journal) == CLAIM {
-            journal.truncate(journal.len() - RECORD); // it says that these ids were handed out; the mark is what counts
-        }
-        let mark = |end: usize| {
-            let record = &journal[end - RECORD..end];
-            i64::from_le_bytes(record[16..24].try_into().expect("eight bytes"))
-        };
-        let before = (1..).map(|back| journal.len() - back * RECORD).find(|end| kind(&journal[..*end]) != CLAIM);
-        let (before, last) = (mark(before.expect("a record before")), runs.last().expect("a run").last);
-        assert!(before < last && last <= mark(journal.len()), "{before} {last}");
+        let journal = fs::read(home.path().join(JOURNAL)).expect("a journal");
         Self { home, runs, journal }
+    }
+
+    fn last(&self) -> i64 {
+        self.runs.iter().map(|run| run.last).max().expect("ids")
+    }
+
+    /// How many bytes of the journal belong to the record without which ids were handed out by nobody's leave, and to
+    /// what follows it.
+    fn needed(&self) -> usize {
+        let marks =
+            self.journal.rchunks_exact(RECORD).map(|record| u64::from_le_bytes(record[16..24].try_into().unwrap()));
+        let last = u64::try_from(self.last()).unwrap();
+        let count = marks.take_while(|mark| *mark >= last).count();
+        assert!((1..=6).contains(&count), "{count} records");
+        count * RECORD
     }
 
     /// Starts a server on a copy of all that, with another journal, and has it go on.
@@ -98,11 +106,11 @@ fn reserve_or_advance(client: &mut Client, before: &[Run]) -> Run {
 }
 
 #[test]
-fn a_journal_torn_at_any_byte_of_its_last_record_repeats_nothing() {
+fn a_journal_torn_at_any_byte_of_its_last_records_repeats_nothing() {
     let remains = Remains::leave();
     let whole = &remains.journal;
     remains.go_on_with(whole, "whole");
-    for cut in 1..RECORD {
+    for cut in (1..remains.needed()).step_by(scale(5, 1)) {
         remains.go_on_with(&whole[..whole.len() - cut], &format!("{cut} bytes cut off"));
     }
 }
@@ -113,7 +121,7 @@ fn a_journal_with_garbage_at_its_end_repeats_nothing() {
     let mut chance = StdRng::seed_from_u64(seed());
     let remains = Remains::leave();
     let whole = &remains.journal;
-    for length in (1..=RECORD).step_by(scale(6, 1)) {
+    for length in (1..remains.needed()).step_by(scale(11, 1)) {
         let kept = &whole[..whole.len() - length];
         let noise: Vec<u8> = (0..length).map(|_| chance.random()).collect();
         for (tail, what) in [(vec![0; length], "zeros"), (noise, "noise")] {
@@ -141,22 +149,32 @@ fn a_journal_with_a_flipped_bit_anywhere_repeats_nothing() {
 #[test]
 fn a_torn_journal_starts_beyond_what_its_tail_may_have_granted() {
     let remains = Remains::leave();
-    let last = remains.runs.iter().map(|run| run.last).max().expect("ids");
+    let last = remains.last();
     fs::write(remains.home.path().join(JOURNAL), &remains.journal[..remains.journal.len() - 1]).expect("a journal");
     let server = server_in(remains.home.path()).config("tallybook.fence-window-max", WINDOW_MAX).start();
     let run = reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10");
-    let furthest = last + 2 * WINDOW + WINDOW_MAX;
+    let furthest = last + 3 * WINDOW + WINDOW_MAX;
     assert!((last + 1..=furthest).contains(&run.first), "from {last} to {}", run.first);
 }
 
+/// Whichever file the dataset comes from.
 #[test]
 fn without_its_journal_an_allocator_waits_for_advance() {
-    let mut server = Server::builder().port().start();
+    let with_aof = || Server::builder().port().durable();
+    waits_for_advance(Server::builder().port(), |server| server.connect().ok("SAVE"));
+    waits_for_advance(with_aof(), |_| {});
+    waits_for_advance(with_aof(), Server::rewrite_aof);
+    waits_for_advance(with_aof().config("aof-use-rdb-preamble", "no"), Server::rewrite_aof);
+}
+
+#[track_caller]
+fn waits_for_advance(builder: Builder, persist: fn(&Server)) {
+    let mut server = builder.start();
     let mut client = server.connect();
     let checker = Checker::new("ids");
     create(&mut client, "ids", "FENCE 100");
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
-    client.ok("SAVE");
+    persist(&server);
     server.kill();
     fs::remove_file(server.dir().join(format!("tallybook-{}.fence", server.port()))).expect("a journal of that name");
     server.restart();
@@ -169,7 +187,6 @@ fn without_its_journal_an_allocator_waits_for_advance() {
     assert_eq!(reserve(&mut client, "IDBLOCK.RESERVE new 10").first, 1, "an allocator that was created here is well");
     wait_until("ADVANCE is safe", PATIENCE, || client.call("IDBLOCK.ADVANCE ids 300").is_ok());
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
-    checker.assert_unique();
     server.kill();
     server.restart();
     checker.note(&reserve(&mut server.connect(), "IDBLOCK.RESERVE ids 10"), 0);
@@ -273,5 +290,40 @@ fn a_full_disk_stops_new_marks_and_not_the_server() {
     fs::remove_file(disk.filler()).expect("a filler");
     reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     checker.assert_unique();
-    drop(server);
+}
+
+/// A replica cannot refuse to acknowledge. What it cannot write down, it must not seem to know after a restart.
+#[test]
+fn a_replica_with_a_full_disk_is_not_trusted_after_a_restart() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("no disk to fill: mount is not permitted");
+        return;
+    };
+    let primary = Server::builder().port().start();
+    let mut replica = server_in(disk.0.path()).replica_of(&primary).start();
+    let (checker, mut client) = (Checker::new("ids"), primary.connect());
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&primary, &[&replica]);
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    synced(&primary, &replica);
+    replica.connect().ok("SAVE");
+    disk.fill();
+    let in_time = (0..50).filter(|_| {
+        let run = try_reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+        run.inspect(|run| checker.note(run, 0)).is_ok()
+    });
+    println!("{} reservations while the replica's disk was full", in_time.count());
+    primary.pause();
+    replica.kill();
+    fs::remove_file(disk.filler()).expect("a filler");
+    replica.restart();
+    let mut heir = replica.connect();
+    heir.ok("REPLICAOF NO ONE");
+    for _ in 0..50 {
+        if let Ok(run) = try_reserve(&mut heir, "IDBLOCK.RESERVE ids 10") {
+            checker.note(&run, 1);
+        }
+    }
+    primary.resume();
+    checker.assert_unique();
 }

@@ -4,11 +4,12 @@
 //!   checker.rs      every id, and how many were handed out twice
 //!   crowd.rs        clients that go on reserving while servers fail around them
 //!   split_brain.rs  two primaries at once, with INCR as the control
+//!   rollback.rs     a promotion that is taken back   chaos.rs      anything, in any order
 //!   sentinel.rs     three sentinels                  cluster.rs    three primaries, a replica each
 //!   failover.rs     FAILOVER, with and without force snapshot.rs   a replica that has forgotten what it acknowledged
 //!   kills.rs        a lone server, killed            journal.rs    a journal torn, lost, full, or taken
-//!   parking.rs      reservations that wait           electable.rs  who must acknowledge, and who need not
-//!   rollback.rs     a promotion that is undone       chaos.rs      three servers, and anything in any order
+//!   moves.rs        slots on the move, old dumps     parking.rs    reservations that wait
+//!   electable.rs    who must acknowledge, and who need not
 //!   steady.rs       a healthy pair under load
 //! ```
 
@@ -20,6 +21,7 @@ mod electable;
 mod failover;
 mod journal;
 mod kills;
+mod moves;
 mod parking;
 mod rollback;
 mod sentinel;

@@ -199,6 +199,20 @@ fn retries_that_wait_side_by_side_get_one_reply() {
     assert_eq!(stalled.control.show(request.as_str()), one, "and so does a later one");
 }
 
+/// Whoever gave up wants nothing any more: retries do not add up to a mark beyond all bounds.
+#[test]
+fn a_retry_claims_no_more_than_the_first_attempt() {
+    let mut stalled = Stalled::start(10);
+    for _ in 0..30 {
+        let error = stalled.control.error("IDBLOCK.RESERVE ids 1000");
+        assert!(error.starts_with("UNFENCED "), "{error}");
+    }
+    let mark = stalled.control.int("IDBLOCK.INFO ids fence-mark");
+    assert!(mark <= 10 + 2 * 1_000 + 3 * 100, "{mark} after 30 attempts at 1000 ids");
+    stalled.pair.replica.resume();
+    assert_eq!(reserve(&mut stalled.control, "IDBLOCK.RESERVE ids 1000").first, 11);
+}
+
 #[test]
 fn many_that_wait_are_all_served() {
     let mut stalled = Stalled::start(LONG_MS);

@@ -33,8 +33,8 @@ struct Brain {
 }
 
 impl Brain {
-    fn start() -> Self {
-        let Pair { primary, replica } = Pair::start();
+    fn start(builder: &Builder) -> Self {
+        let Pair { primary, replica } = Pair::start_with(builder.clone(), builder.clone());
         let mut client = primary.connect();
         create(&mut client, "window", &format!("FENCE {WINDOW}"));
         create(&mut client, "auto", "");
@@ -133,9 +133,20 @@ fn stay(socket: PathBuf, checker: &Checker, node: usize, is_over: &AtomicBool) {
 
 #[test]
 fn two_primaries_at_once_hand_out_no_id_twice() {
-    let (rounds, ids) = (scale(4, 200), scale(20_000, 1_000_000));
+    are_two_at_once(&Server::builder(), scale(4, 200), scale(20_000, 1_000_000));
+}
+
+/// The other ways of a dataset to a replica, and of ids to the disk.
+#[test]
+fn two_primaries_that_sync_without_a_disk_hand_out_no_id_twice() {
+    let builder = Server::builder().config("repl-diskless-sync", "yes").config("repl-diskless-load", "swapdb");
+    are_two_at_once(&builder.config("appendonly", "yes"), scale(2, 50), 10_000);
+}
+
+#[track_caller]
+fn are_two_at_once(builder: &Builder, rounds: u64, ids: u64) {
     let mut chance = StdRng::seed_from_u64(seed());
-    let mut brain = Brain::start();
+    let mut brain = Brain::start(builder);
     for _ in 0..rounds {
         brain.settle();
         brain.split(&mut chance);
