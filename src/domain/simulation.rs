@@ -201,6 +201,26 @@ pub fn execute<T: Value>(key: &mut Option<T>, effect: &T::Effect<'_>) -> Result<
     }
 }
 
+/// An effect that names nobody and carries no token, free of the world it was decided in.
+pub fn unstamped(effect: BlockEffect<'_>) -> BlockEffect<'static> {
+    assert!(effect.stamp.is_none() && effect.pinned.is_none(), "{effect:?}");
+    BlockEffect {
+        at_ms: effect.at_ms,
+        created: effect.created,
+        log: effect.log,
+        limits: effect.limits,
+        reserved: effect.reserved,
+        raised: effect.raised,
+        advanced: effect.advanced,
+        low: effect.low,
+        codes: effect.codes,
+        windowed: effect.windowed,
+        issued: effect.issued,
+        stamp: None,
+        pinned: None,
+    }
+}
+
 /// One key on a primary and on its replica.
 pub struct Pair<T> {
     /// Where requests are decided.

@@ -121,20 +121,27 @@ where
     }
 }
 
-unsafe extern "C" fn run<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
+/// Runs the handler of a command; a panic is an internal error.
+///
+/// # Safety
+/// `register` must have seen F, and `argv` point to `argc` live strings for the length of the call.
+unsafe fn outcome<F>(context: &Context, argv: *mut *mut RedisModuleString, argc: c_int) -> Result<Reply, Error>
 where
     F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
 {
     // SAFETY: `register` checked that F has no size, so there is nothing to read, and was given one.
     let handler = unsafe { NonNull::<F>::dangling().read() };
+    // SAFETY: the caller's.
+    guard(|| Err(Error::Internal), || handler(context, &unsafe { Args::new(argv, argc) }))
+}
+
+unsafe extern "C" fn run<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
+where
+    F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
+{
     let context = Context { raw: context };
-    let outcome = guard(
-        || Err(Error::Internal),
-        || {
-            // SAFETY: the server keeps the arguments for the length of the call.
-            handler(&context, &unsafe { Args::new(argv, argc) })
-        },
-    );
+    // SAFETY: the server keeps the arguments for the length of the call.
+    let outcome = unsafe { outcome::<F>(&context, argv, argc) };
     guard(
         || (),
         || match outcome {
@@ -145,23 +152,18 @@ where
     0
 }
 
-/// The wait of a client is over: its request is decided afresh. It can wait only once.
+/// The wait of a client is over: its request is decided afresh. It can wait only once, and while the server
+/// pauses writes, or is about to hand over, there is nothing to decide.
 unsafe extern "C" fn again<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
 where
     F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
 {
-    // SAFETY: as in `run`.
-    let handler = unsafe { NonNull::<F>::dangling().read() };
     let context = Context { raw: context };
-    let outcome = guard(
-        || Err(Error::Internal),
-        || match is_paused() {
-            // Writes wait while the server hands over; this one waited once.
-            true => Err(Error::Unfenced(Box::default())),
-            // SAFETY: the server keeps the arguments of a client that waits.
-            false => handler(&context, &unsafe { Args::new(argv, argc) }),
-        },
-    );
+    let outcome = match is_paused() {
+        true => Err(Error::Unfenced(Box::default())),
+        // SAFETY: the server keeps the arguments of a client that waits.
+        false => unsafe { outcome::<F>(&context, argv, argc) },
+    };
     guard(|| (), || context.send(&outcome.map_err(named)));
     0
 }

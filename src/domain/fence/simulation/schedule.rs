@@ -9,6 +9,7 @@ use crate::idblock::{Create, IdBlock, Policy, Reserve};
 use crate::limits::MAX_DEFAULT;
 use crate::options::KeyOptions;
 use crate::retry::Envelope;
+use crate::simulation::unstamped;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -90,7 +91,7 @@ impl Schedule {
         self.nodes.iter_mut().for_each(|node| flaw.apply_to(&mut node.fence));
         let decision = IdBlock::decide_create(None, &request, &self.nodes[0]).expect("a creation");
         let Decision::Changed { effect, .. } = decision else { panic!("nothing stood there") };
-        let effect = own(effect);
+        let effect = unstamped(effect);
         let number = self.number();
         self.nodes[0].commit(&effect, number, true);
         for node in 1..NODES {
@@ -347,31 +348,13 @@ fn allowed(error: Error) -> Result<(), String> {
     }
 }
 
-fn own(effect: BlockEffect<'_>) -> BlockEffect<'static> {
-    BlockEffect {
-        at_ms: effect.at_ms,
-        created: effect.created,
-        log: effect.log,
-        limits: effect.limits,
-        reserved: effect.reserved,
-        raised: effect.raised,
-        advanced: effect.advanced,
-        low: effect.low,
-        codes: effect.codes,
-        windowed: effect.windowed,
-        issued: effect.issued,
-        stamp: None,
-        pinned: None,
-    }
-}
-
 /// What changes, and what was handed out.
 type Outcome = (Option<(BlockEffect<'static>, Form)>, Option<(i64, i64)>);
 
 fn map<R>(decision: Decision<BlockEffect<'_>, R>, ids: impl FnOnce(R) -> Option<(i64, i64)>) -> Outcome {
     match decision {
         Decision::Unchanged(reply) => (None, ids(reply)),
-        Decision::Changed { effect, reply, form } => (Some((own(effect), form)), ids(reply)),
-        Decision::Wait { effect, .. } => (effect.map(|effect| (own(effect), Form::Effect)), None),
+        Decision::Changed { effect, reply, form } => (Some((unstamped(effect), form)), ids(reply)),
+        Decision::Wait { effect, .. } => (effect.map(|effect| (unstamped(effect), Form::Effect)), None),
     }
 }

@@ -11,7 +11,7 @@ use crate::idblock::{Block, Clock, Create, IdBlock, Policy, Reserve};
 use crate::idempotency::Token;
 use crate::options::KeyOptions;
 use crate::retry::Envelope;
-use crate::simulation::{loaded, sections};
+use crate::simulation::{loaded, sections, unstamped};
 use crate::wire::Corrupt;
 
 const EPOCH_MS: u64 = 1_704_067_200_000;
@@ -166,28 +166,10 @@ impl Server {
 
 /// The same decision, free of the server that it was made in: there is no log here, and nobody to name.
 fn detached<R>(decision: Decision<BlockEffect<'_>, R>) -> Decision<BlockEffect<'static>, R> {
-    let free = |effect: BlockEffect<'_>| {
-        assert!(effect.stamp.is_none() && effect.pinned.is_none());
-        BlockEffect {
-            at_ms: effect.at_ms,
-            created: effect.created,
-            log: effect.log,
-            limits: effect.limits,
-            reserved: effect.reserved,
-            raised: effect.raised,
-            advanced: effect.advanced,
-            low: effect.low,
-            codes: effect.codes,
-            windowed: effect.windowed,
-            issued: effect.issued,
-            stamp: None,
-            pinned: None,
-        }
-    };
     match decision {
         Decision::Unchanged(reply) => Decision::Unchanged(reply),
-        Decision::Changed { effect, reply, form } => Decision::Changed { effect: free(effect), reply, form },
-        Decision::Wait { effect, wait } => Decision::Wait { effect: effect.map(free), wait },
+        Decision::Changed { effect, reply, form } => Decision::Changed { effect: unstamped(effect), reply, form },
+        Decision::Wait { effect, wait } => Decision::Wait { effect: effect.map(unstamped), wait },
     }
 }
 
