@@ -1,7 +1,7 @@
 //! `IDBLOCK.FENCE`, and what a primary announces to its replicas.
 
 use super::args::{exactly, is, required};
-use crate::host::fence::{forget, show, told};
+use crate::host::fence::{forget, give_in, show, told};
 use crate::host::{Args, Context, Reply, is_obeying, is_replica, own_names};
 use tallybook_domain::error::Error;
 use tallybook_domain::fence::{Announcement, Forgotten};
@@ -15,10 +15,8 @@ pub fn fence(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
         return Err(Error::Syntax);
     }
     exactly(args, 2)?;
-    if is_replica(context) {
-        return Err(Error::NotOnReplica("FORGET"));
-    }
-    match forget(&String::from_utf8_lossy(required(args, 2)?)) {
+    let node = String::from_utf8_lossy(required(args, 2)?);
+    match if is_replica(context) { give_in(context, &node) } else { forget(&node) } {
         Forgotten::Gone => Ok(Reply::OK),
         Forgotten::Unknown => Err(Error::ForgetUnknown),
         Forgotten::Online => Err(Error::ForgetOnline),
@@ -63,6 +61,6 @@ pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
         return Err(Error::NotFromClient);
     }
     let set = Announcement::decode(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
-    told(&set, &own_names(context));
+    told(context, &set, &own_names(context));
     Ok(Reply::OK)
 }

@@ -127,8 +127,6 @@ pub enum Error {
     ForgetUnknown,
     /// A node that follows cannot be forgotten.
     ForgetOnline,
-    /// What only a primary can be told.
-    NotOnReplica(&'static str),
     /// An electable set that did not come from a primary.
     NotFromClient,
     /// A sequence of more ids than an ordinal can count.
@@ -227,7 +225,6 @@ impl fmt::Display for Error {
             UnfencedReplica => f.write_str("UNFENCED ids must come from a primary, got a replica"),
             ForgetUnknown => f.write_str("ERR node must be one of those that IDBLOCK.FENCE lists"),
             ForgetOnline => f.write_str("ERR node must be gone to be forgotten, got one that follows"),
-            NotOnReplica(what) => write!(f, "ERR {what} must be sent to a primary, got a replica"),
             NotFromClient => f.write_str("ERR an electable set must come from a primary, got an ordinary client"),
             RangeTooWide => {
                 write!(f, "ERR range from START to MAX must hold at most {} ids, got {}", u64::MAX, 1u128 << 64)

@@ -46,6 +46,9 @@ const SECOND_TICKS: u32 = 10;
 /// How many announcements may follow each other at once: replicas that come and go are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
 
+/// Ticks between two warnings of the same.
+const WARN_TICKS: u32 = 100;
+
 /// How many lines an undone promotion may leave in the log.
 const CLAIMS_SHOWN: usize = 20;
 
@@ -73,9 +76,14 @@ struct State {
     fence: Fence,
     journal: Journal,
     parked: Vec<Parked>,
-    /// Whether the connection to the primary is to be given up, and whether that was logged.
+    /// Whether the connection to the primary is to be given up.
     leaves: bool,
-    is_ahead: bool,
+    /// Ticks until the reason may be logged again.
+    warned_ticks: u32,
+    /// Whether allocators came from our files of which the journal knows nothing.
+    is_foreign: bool,
+    /// Whether the electable set is another one than the journal says.
+    is_unsaved: bool,
     /// What an operator has to say to a primary that lacks ids which were handed out here: key and id.
     claimed: HashMap<Uid, String>,
     source: Source,
@@ -219,10 +227,15 @@ pub fn executed(uid: &Uid, mark: u64) {
 /// A value came into being other than by a command that decided on it. A mark that a primary sends is
 /// kept for when the whole dataset has arrived; one from a file of ours is worth what the journal says.
 pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
-    if flags() & LOADING == 0 {
-        return;
-    }
     let Some((uid, mark)) = value.mark() else { return };
+    if flags() & LOADING == 0 {
+        // A client brought it, as by RESTORE or COPY, and it may be older than what is known here.
+        let lags = with(|state| state.fence.lags(uid, mark));
+        if lags {
+            value.catch_up(known_mark(&uid).unwrap_or(0));
+        }
+        return executed(&uid, mark);
+    }
     with(|state| match state.source {
         Source::None => {}
         Source::Primary(_) => {
@@ -232,7 +245,12 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
                 state.claimed.insert(uid, format!("{} {id}", shown(name)));
             }
         }
-        Source::File => value.arrive_from_file(state.fence.marks().get(&uid)),
+        Source::File => {
+            let known = state.fence.marks().get(&uid);
+            state.fence.lags(uid, mark);
+            state.is_foreign |= known.is_none();
+            value.arrive_from_file(known);
+        }
     });
 }
 
@@ -241,16 +259,18 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
     with(|state| state.kept.insert((database, name.to_vec())));
 }
 
-/// The primary announced its electable set. One that does not know of ids that were handed out here must
-/// not get another acknowledgement: the connection is given up before the loop writes to it, and taken up
-/// again by the server a second later, until the primary knows.
-pub fn told(set: &Announcement, me: &[String]) {
-    with(|state| match state.fence.told(set, me) {
+/// The primary announced its electable set. One that does not know of what happened here must not get another
+/// acknowledgement: the connection is given up before the loop writes to it, and taken up again by the
+/// server at once, until the primary knows.
+pub fn told(context: &Context, set: &Announcement, me: &[String]) {
+    let Role::Replica(primary) = role(context.raw) else { return };
+    with(|state| match state.fence.told(set, &primary, me) {
         Told::Named => state.journal.save_now(&state.fence),
-        Told::Others => {}
+        Told::Again | Told::Others => {}
         Told::Refused => {
-            if !std::mem::replace(&mut state.is_ahead, true) {
-                state.warn_of_claims(set);
+            if state.warned_ticks == 0 {
+                state.warned_ticks = WARN_TICKS;
+                state.warn_of_claims(set, &primary);
             }
             state.leaves = true;
         }
@@ -270,6 +290,18 @@ pub fn forget(node: &str) -> Forgotten {
     });
     look();
     forgotten
+}
+
+/// An operator of a replica answers for what its primary does not know.
+pub fn give_in(context: &Context, node: &str) -> Forgotten {
+    match role(context.raw) {
+        Role::Replica(primary) if primary == node => with(|state| {
+            state.fence.give_in();
+            state.journal.save_now(&state.fence);
+            Forgotten::Gone
+        }),
+        _ => Forgotten::Unknown,
+    }
 }
 
 /// What an operator sees.
@@ -296,19 +328,16 @@ pub fn show(context: &Context) -> Shown {
 
 /// The server became a primary, or a replica of `primary`.
 pub fn role_changed(primary: Option<String>) {
-    with(|state| {
-        state.is_ahead = false;
-        match primary {
-            None => state.fence.became_primary(),
-            Some(primary) => state.fence.became_replica(&primary),
-        }
+    with(|state| match primary {
+        None => state.fence.became_primary(),
+        Some(primary) => state.fence.became_replica(&primary),
     });
     look();
 }
 
 /// A replica came or went.
 pub fn replicas_changed() {
-    with(|state| state.fence.follower_came());
+    with(|state| state.fence.announce_again());
     look();
 }
 
@@ -335,7 +364,12 @@ pub fn loading_ended(is_whole: bool) {
                 state.fence.took_over(&primary, loaded);
                 state.journal.save_now(&state.fence);
             }
-            _ => state.fence.loaded(),
+            _ => {
+                state.fence.loaded();
+                if std::mem::take(&mut state.is_foreign) && state.journal.is_new() {
+                    state.fence.lost_journal();
+                }
+            }
         }
     });
 }
@@ -345,11 +379,14 @@ pub fn tick() {
     let window_max = settings().window_max;
     with(|state| {
         state.ticks = state.ticks.wrapping_add(1);
+        state.warned_ticks = state.warned_ticks.saturating_sub(1);
+        // A journal that lacks a mark and can neither be written nor emptied: nothing is acknowledged.
+        state.leaves |= state.journal.is_unsound();
         if state.ticks.is_multiple_of(SECOND_TICKS) {
             state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
             state.journal.retry(&mut state.fence, window_max);
         }
-        if !state.fence.marks().is_empty() || !state.parked.is_empty() {
+        if !state.fence.marks().is_empty() || !state.parked.is_empty() || state.leaves {
             look();
         }
     });
@@ -360,7 +397,7 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
-    if with(|state| std::mem::take(&mut state.leaves)) {
+    if with(|state| std::mem::take(&mut state.leaves) || state.journal.is_unsound()) {
         replication::leave(context);
     }
     if is_paused() {
@@ -398,7 +435,9 @@ impl State {
             journal,
             parked: Vec::new(),
             leaves: false,
-            is_ahead: false,
+            warned_ticks: 0,
+            is_foreign: false,
+            is_unsaved: false,
             claimed: HashMap::new(),
             source: Source::None,
             loaded: Vec::new(),
@@ -420,10 +459,11 @@ impl State {
         granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
         self.warn_of_gone(now_ms);
         // What this server may forget, nobody shall rely on.
-        let is_saved = !save || self.journal.save(&self.fence);
+        self.is_unsaved = (self.is_unsaved || save) && !self.journal.save(&self.fence);
+        let is_saved = !self.is_unsaved;
         let may_announce = is_saved && self.announcements > 0;
         if announce && !may_announce {
-            self.fence.follower_came(); // later
+            self.fence.announce_again();
         }
         let announce = (announce && may_announce).then(|| self.fence.announcement().encode());
         self.announcements -= u32::from(announce.is_some());
@@ -440,14 +480,18 @@ impl State {
         Orders { announce, ask }
     }
 
-    fn warn_of_claims(&self, set: &Announcement) {
-        server_log::warning(
-            "tallybook: a promotion of this server was undone after it had handed out ids. Its primary does not know of \
-             them, so it gets no acknowledgement from here, and its fenced allocators wait. On the primary:",
-        );
+    fn warn_of_claims(&self, set: &Announcement, primary: &str) {
+        server_log::warning(&format!(
+            "tallybook: a promotion of this server was undone, and its primary {primary} does not know of ids that were \
+             handed out, or of servers that could take over. It gets no acknowledgement from here, so its fenced \
+             allocators wait. Do there what follows; or here IDBLOCK.FENCE FORGET {primary}, if nothing of it is in use:"
+        ));
         let repeated = self.fence.repeated(set);
         for claimed in repeated.iter().filter_map(|uid| self.claimed.get(uid)).take(CLAIMS_SHOWN) {
             server_log::warning(&format!("tallybook: IDBLOCK.ADVANCE {claimed}"));
+        }
+        if repeated.len() > CLAIMS_SHOWN {
+            server_log::warning(&format!("tallybook: and {} allocators more", repeated.len() - CLAIMS_SHOWN));
         }
     }
 

@@ -43,6 +43,10 @@ pub struct Journal {
     failure: Option<String>,
     /// Whether what stands in the file is known; nothing may take its place before.
     is_read: bool,
+    /// Whether there was no file at the start.
+    is_new: bool,
+    /// Whether the file lacks what this replica would acknowledge, and could not even be emptied.
+    is_unsound: bool,
 }
 
 /// What was found at the start.
@@ -57,7 +61,18 @@ impl Journal {
     /// No journal at all: nothing is waited for.
     pub fn none() -> Self {
         let synced = Arc::default();
-        Journal { path: None, file: None, records: 0, written: 0, synced, syncing: None, failure: None, is_read: true }
+        Journal {
+            path: None,
+            file: None,
+            records: 0,
+            written: 0,
+            synced,
+            syncing: None,
+            failure: None,
+            is_read: true,
+            is_new: false,
+            is_unsound: false,
+        }
     }
 
     /// Reads the journal at `path`, where there is one. It is made with the first mark.
@@ -77,7 +92,7 @@ impl Journal {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.is_read = true;
+                (self.is_read, self.is_new) = (true, true);
                 return Ok(Fence::default());
             }
             file => file?,
@@ -88,7 +103,11 @@ impl Journal {
         let (electable, mut marks, claims, damage) = match decode(&bytes) {
             Ok(found) => (found.electable, found.marks, found.claims, found.damage),
             Err(corrupt) => {
-                server_log::warning(&format!("tallybook cannot read its journal {}: {corrupt}", path.display()));
+                server_log::warning(&format!(
+                    "tallybook cannot read its journal {}: {corrupt}; it is kept beside",
+                    path.display()
+                ));
+                fs::copy(&path, path.with_file_name(beside(&path, ".unreadable")))?;
                 let mut electable = Electable::default();
                 electable.orphan("unknown");
                 (electable, Marks::default(), Marks::default(), Damage::Inside)
@@ -108,6 +127,16 @@ impl Journal {
     /// How far the records are on the disk.
     pub fn synced(&self) -> u64 {
         if self.path.is_none() { u64::MAX } else { self.synced.position.load(Ordering::Acquire) }
+    }
+
+    /// Whether there was none when this server started.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether it must not be believed after a restart, and nothing can be done about that now.
+    pub fn is_unsound(&self) -> bool {
+        self.is_unsound
     }
 
     /// What is wrong with it, in words.
@@ -174,12 +203,15 @@ impl Journal {
     }
 
     /// Writes that ids below a mark are handed out here from now on. Only an undone promotion asks for it,
-    /// so it takes its time to the disk.
+    /// so nobody waits until it is on the disk.
     pub fn claim(&mut self, uid: &Uid, mark: u64) {
         if self.path.is_some() && self.failure.is_none() {
             let written = self.file().and_then(|file| (&*file).write_all(&record(uid, mark, Kind::Claim)));
             self.records += 1;
-            written.unwrap_or_else(|error| self.fail(&error));
+            match written {
+                Ok(()) => self.sync_later(),
+                Err(error) => self.fail(&error),
+            }
         }
     }
 
@@ -194,6 +226,7 @@ impl Journal {
         }
         match self.rewrite(fence.electable(), fence.marks(), fence.claims()) {
             Ok(()) => {
+                self.is_unsound = false;
                 if self.failure.take().is_some() {
                     server_log::warning("tallybook can write its journal again");
                 }
@@ -224,7 +257,7 @@ impl Journal {
             lock(&file)?;
             self.file = Some(Arc::new(file));
         }
-        let new = path.with_file_name(new_name(path));
+        let new = path.with_file_name(beside(path, ".new"));
         let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
         lock(&file)?;
         file.set_len(0)?;
@@ -268,13 +301,20 @@ impl Journal {
 
     /// A journal that lacks a mark which this replica is about to acknowledge must not be believed.
     fn empty(&mut self) {
-        let emptied = self.file().and_then(|file| file.set_len(0).and_then(|()| file.sync_all()));
-        if let Err(error) = emptied {
+        self.file = None;
+        let Some(path) = &self.path else { return };
+        let emptied = match OpenOptions::new().write(true).truncate(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            file => file.and_then(|file| file.sync_all()),
+        };
+        if let Err(error) = &emptied
+            && !self.is_unsound
+        {
             server_log::warning(&format!(
-                "tallybook cannot empty its journal either: {error}; do not promote this server"
+                "tallybook cannot empty its journal either: {error}; this server acknowledges nothing until it can"
             ));
         }
-        self.file = None;
+        self.is_unsound = emptied.is_err();
     }
 
     fn sync_later(&mut self) {
@@ -301,10 +341,10 @@ fn damaged(path: &Path, damage: Damage, window_max: u64) -> String {
     }
 }
 
-/// What the file is called until it is whole.
-fn new_name(path: &Path) -> OsString {
+/// The name of a file beside the journal: a new one until it is whole, or one that could not be read.
+fn beside(path: &Path, extension: &str) -> OsString {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    name.push(extension);
     name
 }
 
@@ -319,11 +359,16 @@ fn lock(file: &File) -> io::Result<()> {
 fn start_syncing(synced: Arc<Synced>) -> Sender<(Arc<File>, u64)> {
     let (sender, receiver) = channel::<(Arc<File>, u64)>();
     let run = move || {
+        // What failed once may pretend to succeed the next time: only another file is believed after that.
+        let mut failed: Option<Arc<File>> = None;
         while let Ok(first) = receiver.recv() {
             let (file, position) = receiver.try_iter().last().unwrap_or(first);
-            match file.sync_data() {
-                Ok(()) => drop(synced.position.fetch_max(position, Ordering::AcqRel)),
-                Err(_) => synced.has_failed.store(true, Ordering::Release),
+            let is_believed = failed.as_ref().is_none_or(|failed| !Arc::ptr_eq(failed, &file));
+            if is_believed && file.sync_data().is_ok() {
+                synced.position.fetch_max(position, Ordering::AcqRel);
+            } else {
+                synced.has_failed.store(true, Ordering::Release);
+                failed = Some(file);
             }
             super::fence::look();
             wake();

@@ -6,7 +6,7 @@ use super::guard::{guard, install_hook};
 use super::register::{self, Command};
 use super::server_log;
 use super::value_type::{self, ValueType};
-use super::{api, event, fence};
+use super::{api, event, fence, replication};
 use redis_module::raw::{
     Export_RedisModule_Init, REDISMODULE_APIVER_1, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS,
     REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD, RedisModuleCtx,
@@ -86,6 +86,9 @@ pub fn on_load(
             register(&Loader { context })?;
             if api!(RedisModule_LoadConfigs(context)) != 0 {
                 return Err("a tallybook.* setting was refused".to_owned());
+            }
+            if let Some(command) = replication::missing_command(context) {
+                return Err(format!("it needs the command {command} under its own name: see rename-command"));
             }
             fence::start(context, needs);
             event::subscribe(context)

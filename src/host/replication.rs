@@ -16,6 +16,16 @@ pub enum Role {
     Replica(String),
 }
 
+/// Commands that the fence cannot do without.
+const NEEDED: [&str; 4] = ["ROLE", "CLIENT", "CONFIG", "REPLCONF"];
+
+/// The first of the commands that the fence needs and `rename-command` has taken away.
+pub fn missing_command(context: *mut RedisModuleCtx) -> Option<&'static str> {
+    let words: Vec<&str> = ["INFO"].into_iter().chain(NEEDED).collect();
+    let known = call(context, c"COMMAND", &words);
+    NEEDED.into_iter().zip(known.items()).find(|(_, known)| known.items().is_empty()).map(|(name, _)| name)
+}
+
 /// Asks the server for its role.
 pub fn role(context: *mut RedisModuleCtx) -> Role {
     let answer = call(context, c"ROLE", &[]);
@@ -45,14 +55,12 @@ pub fn own_names(context: &Context) -> Vec<String> {
     let clients = call(context, c"CLIENT", &["LIST", "TYPE", "master"]);
     let local = clients.text().split_ascii_whitespace().filter_map(|field| field.strip_prefix("laddr="));
     let local = local.filter_map(|address| address.rsplit_once(':'));
-    let mut hosts: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
-    hosts.insert(setting("slave-announce-ip"));
-    let ports: BTreeSet<String> = ["port", "tls-port", "slave-announce-port"].into_iter().map(setting).collect();
-    let names = hosts
-        .iter()
-        .filter(|host| !host.is_empty())
-        .flat_map(|host| ports.iter().filter(|port| !port.is_empty()).map(move |port| format!("{host}:{port}")));
-    names.collect()
+    let local: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
+    let hosts = Some(setting("slave-announce-ip")).filter(|host| !host.is_empty()).map_or(local, |host| [host].into());
+    let announced = Some(setting("slave-announce-port")).filter(|port| !port.is_empty() && port != "0");
+    let ports = announced.map_or_else(|| ["port", "tls-port"].map(setting).into(), |port| BTreeSet::from([port]));
+    let named = |host: &String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
+    hosts.iter().flat_map(named).collect()
 }
 
 /// Asks all followers to acknowledge. Never to the AOF.

@@ -58,6 +58,8 @@ pub trait ValueType: Stored + Clone + 'static {
     fn id_below(&self, _ordinal: u64) -> Option<i64> {
         None
     }
+    /// It is older than what this server knows: its mark rises to here.
+    fn catch_up(&mut self, _mark: u64) {}
     /// It came from a file of this server, of which the journal knows this mark.
     fn arrive_from_file(&mut self, _known_mark: Option<u64>) {}
     /// What COPY makes of it under another name.
@@ -298,7 +300,8 @@ unsafe extern "C" fn copy<T: ValueType>(options: *mut RedisModuleKeyOptCtx, valu
         let database = u32::try_from(api!(RedisModule_GetToDbIdFromOptCtx(options))).unwrap_or(0);
         let name = api!(RedisModule_GetToKeyNameFromOptCtx(options));
         // SAFETY: the server passes one of our values, and the name lives as long as the call.
-        let copy = unsafe { self::value::<T>(value).copy(database, bytes(name)) };
+        let mut copy = unsafe { self::value::<T>(value).copy(database, bytes(name)) };
+        fence::arrived(&mut copy, name);
         Box::into_raw(Box::new(copy)).cast()
     })
 }

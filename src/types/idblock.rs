@@ -68,6 +68,10 @@ impl ValueType for IdBlock {
         self.range().id(ordinal.checked_sub(1)?)
     }
 
+    fn catch_up(&mut self, mark: u64) {
+        IdBlock::catch_up(self, mark);
+    }
+
     fn arrive_from_file(&mut self, known_mark: Option<u64>) {
         IdBlock::arrive_from_file(self, known_mark);
     }

@@ -26,6 +26,8 @@ pub enum Forgotten {
 pub struct Electable {
     members: BTreeSet<String>,
     orphan_of: Option<String>,
+    /// Those that this node has told that they may issue after it.
+    heirs: BTreeSet<String>,
     /// Whether this node has issued, or followed anybody, since it has a journal.
     has_begun: bool,
 }
@@ -39,11 +41,6 @@ impl Electable {
     /// The primary whose dataset this node has without knowing who else does.
     pub fn orphan_of(&self) -> Option<&str> {
         self.orphan_of.as_deref()
-    }
-
-    /// Whether anything is known at all.
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_begun
     }
 
     /// This node issues: if it has never followed anybody, nobody else can have its marks.
@@ -67,7 +64,8 @@ impl Electable {
 
     /// This node has the dataset of `primary` now, and does not know who else has.
     pub fn orphan(&mut self, primary: &str) {
-        *self = Electable { members: BTreeSet::new(), orphan_of: Some(primary.to_owned()), has_begun: true };
+        let heirs = std::mem::take(&mut self.heirs);
+        *self = Electable { members: BTreeSet::new(), orphan_of: Some(primary.to_owned()), heirs, has_begun: true };
     }
 
     /// The primary of this node announced its set. It says something to those in it alone.
@@ -75,12 +73,13 @@ impl Electable {
         let is_named = set.iter().any(|node| me.contains(node));
         if is_named {
             let members = set.iter().filter(|node| !me.contains(node)).cloned().collect();
-            *self = Electable { members, orphan_of: None, has_begun: true };
+            *self = Electable { members, has_begun: true, ..Electable::default() };
         }
         is_named
     }
 
     pub(super) fn forget(&mut self, node: &str) -> Forgotten {
+        self.heirs.remove(node);
         if self.members.remove(node) { Forgotten::Gone } else { Forgotten::Unknown }
     }
 
@@ -90,16 +89,40 @@ impl Electable {
         Forgotten::Gone
     }
 
-    /// Appends it for the journal: the primary of an orphan, or nothing, then the members.
+    /// The members are announced: each of them may issue from now on.
+    pub(super) fn bequeath(&mut self) {
+        self.heirs.extend(self.members.iter().cloned());
+    }
+
+    /// Whether a primary counts all those whom this node has told that they may issue.
+    pub(super) fn shares_heirs(&self, set: &BTreeSet<String>, primary: &str, me: &[String]) -> bool {
+        self.heirs.iter().all(|heir| set.contains(heir) || heir == primary || me.contains(heir))
+    }
+
+    /// An operator answers for the heirs.
+    pub(super) fn disinherit(&mut self) {
+        self.heirs.clear();
+    }
+
+    /// What was learned before the journal could be read counts too.
+    pub(super) fn merge(&mut self, journal: &Electable) {
+        self.members.extend(journal.members.iter().cloned());
+        self.heirs.extend(journal.heirs.iter().cloned());
+        self.orphan_of = self.orphan_of.take().or_else(|| journal.orphan_of.clone());
+        self.has_begun |= journal.has_begun;
+    }
+
+    /// Appends it for the journal: the primary of an orphan, or nothing, then members and heirs.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.orphan_of.as_deref().unwrap_or_default().as_bytes());
         put_nodes(&self.members, out);
+        put_nodes(&self.heirs, out);
     }
 
     /// Reads what `put` wrote.
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let orphan_of = Some(take_node(reader)?).filter(|primary| !primary.is_empty());
-        Ok(Electable { orphan_of, members: take_nodes(reader)?, has_begun: true })
+        Ok(Electable { orphan_of, members: take_nodes(reader)?, heirs: take_nodes(reader)?, has_begun: true })
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!   file     header, record*
 //!   header   "TALLYFNC", version (1 byte), length of the body (4, little endian), body, CRC-32 of all that (4)
-//!   body     the primary of an orphan: bytes, empty for none; electable nodes: count u64, bytes each
+//!   body     the primary of an orphan: bytes, empty for none; electable nodes, heirs: count u64, bytes each
 //!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
 //!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here
 //! ```
@@ -124,6 +124,10 @@ pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
     journal.damage = journal.take_records(reader.rest());
     if journal.damage == Damage::Inside {
         journal.marks = Marks::default();
+    }
+    if journal.damage == Damage::End {
+        // What was lost may have been a claim.
+        journal.marks.iter().for_each(|(uid, mark)| journal.claims.raise(uid, mark));
     }
     Ok(journal)
 }

@@ -26,13 +26,14 @@
 //! the set. It *may issue* once promoted only after it executed an announcement that names it. That one
 //! follows the counting, so all that was granted without this follower stands before it in the stream,
 //! and is executed with it; all that was granted later waited for this follower. So of two nodes that
-//! may issue, the one that counted the other, or was told of it, needs its acknowledgement; that is the
-//! invariant of the simulation. A node that took over a whole dataset and has not been told a set yet
+//! may issue, the one that counted the other, or was told of it, needs its acknowledgement. A node that took over a whole dataset and has not been told a set yet
 //! is an *orphan*: it waits for its former primary to be forgotten by an operator.
 //!
 //! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
 //! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary
-//! that would repeat ids below a claim, it gives no more acknowledgements, and the primary waits.
+//! that would repeat ids below a claim, it gives no more acknowledgements, and the primary waits. Neither
+//! does it where it has *heirs*, nodes that it has told that they may issue, and the primary does not
+//! count one of them.
 //!
 //! **Terms.** A term begins whenever this node may have become another issuer than it was: promotion,
 //! demotion, a loaded dataset, a new journal. An allocator compares the term in which it was last used
@@ -149,10 +150,12 @@ pub struct Todo {
 pub enum Told {
     /// It named this node, which may issue once it is promoted.
     Named,
+    /// It named this node, and said nothing new.
+    Again,
     /// It named others.
     Others,
-    /// The primary does not know of ids that this node has handed out. It must not get an acknowledgement
-    /// of this, or of what follows.
+    /// The primary does not know of ids that this node has handed out, or of a node that this one has told
+    /// that it may issue. It must not get an acknowledgement of this, or of what follows.
     Refused,
 }
 
@@ -263,12 +266,21 @@ impl Fence {
 
     /// This node executed a mark that another one raised.
     pub fn execute(&mut self, uid: Uid, mark: u64) {
-        if self.marks.get(&uid).is_some_and(|known| known > mark) {
-            self.behind.insert(uid, mark);
-        } else {
+        if !self.lags(uid, mark) {
             self.behind.remove(&uid);
         }
         self.marks.raise(uid, mark);
+    }
+
+    /// The dataset has an allocator at this mark, which proves nothing: it came from a file, or from a client.
+    /// Whoever follows has to know if that is less than what this node knows.
+    pub fn lags(&mut self, uid: Uid, mark: u64) -> bool {
+        let lags = self.marks.get(&uid).is_some_and(|known| known > mark);
+        if lags {
+            self.behind.insert(uid, mark);
+            self.announce_due = true;
+        }
+        lags
     }
 
     /// The journal has come so far.
@@ -289,9 +301,8 @@ impl Fence {
         for (node, offset) in view.followers {
             let has_heard = *offset > 0 && self.announced.is_some_and(|announced| *offset >= announced);
             todo.save |= has_heard && self.electable.count(node);
-            // Two connections of one address: the one behind counts.
-            let seen = self.acknowledged.entry(node.clone()).or_insert(*offset);
-            *seen = (*seen).min(*offset);
+            // Of two connections of one address the later counts: the other one is dead.
+            self.acknowledged.insert(node.clone(), *offset);
         }
         for raise in self.raises.iter_mut().filter(|raise| raise.target.is_none()) {
             raise.target = Some(view.offset);
@@ -306,6 +317,7 @@ impl Fence {
             // An acknowledgement counts once it covers the announcement: a follower that must not be
             // believed gives none beyond.
             self.raises.iter_mut().for_each(|raise| raise.target = None);
+            self.electable.bequeath();
             (self.announced, self.has_announced) = (None, true);
         }
         todo.granted = self.grant();
@@ -341,8 +353,8 @@ impl Fence {
         self.acknowledged.get(node).is_some_and(|&offset| offset >= target)
     }
 
-    /// A follower has come, perhaps with a dataset of ours that tells it nothing of the set.
-    pub fn follower_came(&mut self) {
+    /// Followers have changed, or what they were to be told could not be sent.
+    pub fn announce_again(&mut self) {
         self.announce_due = true;
     }
 
@@ -374,11 +386,17 @@ impl Fence {
     /// The journal could not be read when this node started, and now it was. Nothing has become safe since.
     pub fn found(&mut self, journal: &Fence) {
         self.begin_term();
-        if journal.electable.has_begun() {
-            self.electable = journal.electable.clone();
+        self.electable.merge(&journal.electable);
+        for (uid, mark) in journal.marks.iter() {
+            self.marks.raise(uid, mark);
+            self.behind.insert(uid, 0); // what was loaded meanwhile may be anything
         }
-        journal.marks.iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
         journal.claims.iter().for_each(|(uid, mark)| self.claims.raise(uid, mark));
+    }
+
+    /// This node found fenced allocators in its files, and no journal: nobody knows who else has them.
+    pub fn lost_journal(&mut self) {
+        self.electable.orphan("unknown");
     }
 
     /// This node loaded a dataset from its own files.
@@ -394,12 +412,17 @@ impl Fence {
     }
 
     /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
-    pub fn told(&mut self, announcement: &Announcement, me: &[String]) -> Told {
-        if !self.repeated(announcement).is_empty() {
+    pub fn told(&mut self, announcement: &Announcement, primary: &str, me: &[String]) -> Told {
+        let shares_heirs = self.electable.shares_heirs(&announcement.nodes, primary, me);
+        if !shares_heirs || !self.repeated(announcement).is_empty() {
             return Told::Refused;
         }
+        let before = self.electable.clone();
         if !self.electable.told(&announcement.nodes, me) {
             return Told::Others;
+        }
+        if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() {
+            return Told::Again;
         }
         self.claims = Marks::default();
         for (uid, mark) in &announcement.ahead {
@@ -423,6 +446,12 @@ impl Fence {
         let dataset = self.behind.get(uid).copied().or(self.marks.get(uid))?;
         let begins = announcement.ahead.get(uid).map_or(dataset, |mark| dataset.max(*mark));
         Some(announcement.positions.get(uid).copied().unwrap_or(begins))
+    }
+
+    /// An operator answers for all that this node knows and its primary does not.
+    pub fn give_in(&mut self) {
+        self.claims = Marks::default();
+        self.electable.disinherit();
     }
 
     /// An operator says that a node will never issue again.
@@ -452,10 +481,15 @@ impl Fence {
         let target = oldest.map_or(0, |raise| raise.target.unwrap_or(u64::MAX));
         let mut names: Vec<String> = Vec::new();
         if let Some(primary) = self.electable.orphan_of() {
-            names.push(format!("{primary}, the former primary, which never told the electable set"));
+            names.push(format!(
+                "{primary}, the former primary, which never told who else could take over (IDBLOCK.FENCE FORGET {primary})"
+            ));
         }
         let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
-        names.extend(behind.map(str::to_owned));
+        names.extend(behind.map(|node| match self.acknowledged(node) {
+            Some(_) => node.to_owned(),
+            None => format!("{node}, which is gone (IDBLOCK.FENCE FORGET {node} if for good)"),
+        }));
         let acknowledged = self.acknowledged.values().filter(|&&offset| offset >= target.max(1)).count();
         if names.is_empty() && acknowledged < self.replicas_min {
             names.push(format!("{} of {} replicas", self.replicas_min.saturating_sub(acknowledged), self.replicas_min));

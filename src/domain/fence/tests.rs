@@ -68,7 +68,7 @@ fn every_electable_node_must_acknowledge_and_none_ceases_to() {
     assert_eq!(look(&mut fence, &[("a:1", 99)]), Todo::default());
     assert_eq!(look(&mut fence, &[("b:2", 500)]), grown);
     assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo::default());
-    assert_eq!(fence.waits_for(), ["a:1"], "it is gone, and still counts");
+    assert_eq!(fence.waits_for(), ["a:1, which is gone (IDBLOCK.FENCE FORGET a:1 if for good)"], "it still counts");
     assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 128)]);
 }
 
@@ -76,11 +76,11 @@ fn every_electable_node_must_acknowledge_and_none_ceases_to() {
 #[test]
 fn an_acknowledgement_counts_once_it_covers_the_announcement() {
     let mut fence = raised();
-    fence.follower_came();
+    fence.announce_again();
     assert_eq!(look(&mut fence, &[("a:1", 100)]), Todo { announce: true, save: true, ..Todo::default() });
     let mut fence = raised();
     look(&mut fence, &[("a:1", 100)]);
-    fence.follower_came();
+    fence.announce_again();
     assert!(look(&mut fence, &[("a:1", 100)]).announce);
     let followers = [("a:1".to_owned(), 100)];
     let later = |fence: &mut Fence| fence.observe(View { offset: 130, followers: &followers, replicas_min: 0 });
@@ -143,7 +143,7 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     let mut fence = Fence::default();
     fence.took_over("p:1", [(A, 64)]);
     assert_eq!(fence.marks().get(&A), Some(64));
-    assert_eq!(fence.told(&told(&["other:3"]), &names(&["me:2"])), Told::Others);
+    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Others);
     assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 
     // Promoted all the same, it waits for its former primary, and tells nobody a set that it does not know.
@@ -161,7 +161,7 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     // Named, it waits for the others that were named with it, and not for itself.
     let mut fence = Fence::default();
     fence.took_over("p:1", []);
-    assert_eq!(fence.told(&told(&["me:2", "other:3"]), &names(&["x:9", "me:2"])), Told::Named);
+    assert_eq!(fence.told(&told(&["me:2", "other:3"]), "p:1", &names(&["x:9", "me:2"])), Told::Named);
     assert_eq!((members(&fence), fence.electable().orphan_of()), (vec!["other:3"], None));
 }
 
@@ -200,7 +200,7 @@ fn marks_that_a_dataset_lacks_are_announced() {
     let mut follower = Fence::default();
     follower.took_over("me:2", [(A, 64)]);
     let announcement = Announcement { ahead: fence.announcement().ahead, ..told(&["it:3"]) };
-    assert_eq!(follower.told(&announcement, &names(&["it:3"])), Told::Named);
+    assert_eq!(follower.told(&announcement, "p:1", &names(&["it:3"])), Told::Named);
     assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
     fence.raise(A, 264, 200, 1);
     assert!(fence.announcement().ahead.is_empty(), "the dataset has it now");
@@ -226,7 +226,7 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         let mut fence = handed_out();
         fence.took_over("p:1", dataset.map(|mark| (A, mark)));
         let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
-        assert_eq!(fence.told(&announcement, &me), expected, "{dataset:?} {ahead:?}");
+        assert_eq!(fence.told(&announcement, "p:1", &me), expected, "{dataset:?} {ahead:?}");
         assert_eq!(fence.electable().orphan_of().is_some(), expected == Told::Refused);
     }
     // What the primary has raised is not what it has come to.
@@ -234,18 +234,41 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         let mut fence = handed_out();
         fence.took_over("p:1", [(A, 200)]);
         let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
-        assert_eq!(fence.told(&announcement, &me), expected, "{position}");
+        assert_eq!(fence.told(&announcement, "p:1", &me), expected, "{position}");
     }
     // A partial sync goes on from what it handed out itself, and somebody else's announcement is no better.
     let mut fence = handed_out();
-    assert_eq!(fence.told(&set, &me), Told::Named);
+    assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
     let mut fence = handed_out();
     fence.took_over("p:1", [(A, 63)]);
-    assert_eq!(fence.told(&told(&["other:3"]), &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &me), Told::Refused);
     // The primary has learned of it.
     fence.execute(A, 64);
-    assert_eq!(fence.told(&set, &me), Told::Named);
+    assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
     assert!(fence.claims().is_empty());
+}
+
+/// The same for nodes: whoever has told another one that it may issue follows nobody who does not count that one.
+#[test]
+fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
+    let mut fence = raised();
+    assert!(look(&mut fence, &[("heir:3", 100)]).announce);
+    fence.became_replica("p:1");
+    fence.took_over("p:1", [(A, 64)]);
+    let me = names(&["me:2"]);
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["me:2"]), "heir:3", &me), Told::Named, "the heir is the primary");
+    let mut fence = raised();
+    assert!(look(&mut fence, &[("heir:3", 100)]).announce);
+    fence.became_replica("p:1");
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Named);
+    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Again);
+    assert!(look(&mut fence, &[]).announce);
+    fence.became_replica("p:1");
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    fence.give_in();
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Named, "an operator answers for it");
 }
 
 #[test]
@@ -361,5 +384,5 @@ fn what_was_not_raised_for_long_is_forgotten_first() {
     marks.raise(uid(7), 3);
     assert_eq!(marks.get(&uid(7)), Some(1_000_000 + 3 * half - 1), "a mark never falls");
     let all: BTreeSet<Uid> = marks.iter().map(|(uid, _)| uid).collect();
-    assert_eq!(all.len(), marks.len());
+    assert!(all.len() <= marks.len());
 }

@@ -172,7 +172,7 @@ impl Window {
         let Issued { term, position, safe, lost, .. } = *issued;
         (self.term, self.position, self.safe, self.lost) = (term, position, safe, lost);
         self.raises.retain(|(mark, _)| *mark > safe);
-        if issued.count > 0 {
+        if issued.count > 0 || self.used_ms == 0 {
             self.used_ms = at_ms;
         }
         if let Some((ticket, size)) = issued.raise {

@@ -63,6 +63,8 @@ pub struct Node {
     pub disk: Disk,
     pub now_ms: u64,
     pub flaw: Flaw,
+    /// Whom it follows, by name.
+    pub primary: String,
     /// The promotion that made it what it last was as a primary.
     pub epoch: u64,
 }
@@ -136,6 +138,7 @@ impl Node {
             now_ms: 1_800_000_000_000,
             flaw,
             epoch: 0,
+            primary: String::new(),
         }
     }
 
@@ -192,9 +195,10 @@ impl Node {
                 let set = Announcement::decode(bytes).expect("what the primary sent");
                 let anybody = set.nodes.first().cloned().into_iter().collect::<Vec<_>>();
                 let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
-                match self.fence.told(&set, &me) {
+                let primary = self.primary.clone();
+                match self.fence.told(&set, &primary, &me) {
                     Told::Named => self.save_journal(),
-                    Told::Others => {}
+                    Told::Again | Told::Others => {}
                     Told::Refused if self.flaw == Flaw::NoClaims => {}
                     Told::Refused => self.link = None,
                 }
@@ -269,6 +273,7 @@ impl Node {
         self.link = None;
         self.load(snapshot.unwrap_or(Snapshot { value: None, stream: Vec::new() }));
         if let Some(value) = &mut self.value {
+            let _ = self.fence.lags(*value.uid(), value.fenced_mark().expect("a fence"));
             value.arrive_from_file(self.fence.marks().get(value.uid()));
         }
         if damage == Damage::End {

@@ -81,7 +81,7 @@ impl Schedule {
         self.numbers
     }
 
-    /// A primary with an allocator, and two replicas that begin to sync.
+    /// A primary with an allocator, and one or two replicas that begin to sync.
     fn begin(&mut self, flaw: Flaw) {
         self.nodes[0].epoch = self.number();
         let fence = if self.once_in(2) { Policy::Auto } else { Policy::Fixed(1 + self.below(40) as u64) };
@@ -94,7 +94,8 @@ impl Schedule {
         let effect = unstamped(effect);
         let number = self.number();
         self.nodes[0].commit(&effect, number, true);
-        for node in 1..NODES {
+        // The third node comes at once, or late.
+        for node in 1..NODES - self.below(2) {
             self.follow(node, 0);
         }
     }
@@ -276,6 +277,7 @@ impl Schedule {
         if self.nodes[index].role != (Role::Replica { of }) {
             self.nodes[index].role = Role::Replica { of };
             self.nodes[index].fence.became_replica(&primary);
+            self.nodes[index].primary = primary.clone();
         }
         self.nodes[index].followers.clear();
         let own = self.nodes[index].stream.iter().map(|(number, _)| number);
@@ -285,7 +287,7 @@ impl Schedule {
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
         self.nodes[index].link = Some(Link { number, snapshot, sent: None });
         self.nodes[of].followers.push(Follower { link: number, node: index, acknowledged: 0 });
-        self.nodes[of].fence.follower_came();
+        self.nodes[of].fence.announce_again();
     }
 
     /// A replica loses its connection; the primary does not notice yet.
