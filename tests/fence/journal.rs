@@ -183,7 +183,11 @@ fn waits_for_advance(builder: Builder, persist: fn(&Server)) {
         let error = client.error(command);
         assert!(error.starts_with("UNFENCED ") && error.contains("IDBLOCK.ADVANCE"), "{error}");
     }
+    // Nor does anybody know who else has the dataset.
     create(&mut client, "new", "FENCE 100");
+    let error = client.error("IDBLOCK.RESERVE new 10");
+    assert!(error.contains("IDBLOCK.FENCE FORGET unknown"), "{error}");
+    client.ok("IDBLOCK.FENCE FORGET unknown");
     assert_eq!(reserve(&mut client, "IDBLOCK.RESERVE new 10").first, 1, "an allocator that was created here is well");
     wait_until("ADVANCE is safe", PATIENCE, || client.call("IDBLOCK.ADVANCE ids 300").is_ok());
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
