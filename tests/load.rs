@@ -36,6 +36,13 @@ fn a_server_without_the_module_refuses_the_data() {
     assert!(log.contains("scounter-"), "{log}");
 }
 
+/// The fence asks the server for its role, its clients and its settings.
+#[test]
+fn a_server_whose_commands_were_renamed_refuses_the_module_with_the_reason() {
+    let log = Server::builder().config("rename-command", "CLIENT \"\"").refuses_to_start();
+    assert!(log.contains("it needs the command CLIENT under its own name: see rename-command"), "{log}");
+}
+
 /// Redis 6.2 lacks functions that the module needs; to call one of them would crash it.
 #[test]
 fn a_server_that_is_too_old_refuses_the_module_with_the_reason() {
