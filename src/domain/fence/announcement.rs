@@ -1,11 +1,13 @@
 //! What a primary tells its followers.
 //!
 //! ```text
-//!   announcement   version (1), electable nodes: count u64, bytes each; ahead; positions
+//!   announcement   version (1), 0 = not the whole set, 1 = the whole set (1), nodes: count u64, bytes each;
+//!                  ahead; positions
 //!   ahead          count u64, (uid (16), mark u64)*       positions      the same
 //! ```
 //!
-//! `ahead` are marks that the primary knows of and its dataset does not, as a rule none: a follower that
+//! An orphan announces what it knows, which makes nobody able to issue: it asks whether a follower has
+//! anything against it. `ahead` are marks that the primary knows of and its dataset does not, as a rule none: a follower that
 //! may issue has to know them too. `positions` say of the allocators that the primary has begun to issue
 //! how far it has come at least: a follower that has handed out ids itself compares.
 
@@ -19,6 +21,8 @@ const VERSION: u8 = 1;
 /// The electable set of a primary.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announcement {
+    /// Whether these are all.
+    pub is_whole: bool,
     /// Its members.
     pub nodes: BTreeSet<String>,
     /// Marks that the dataset of the primary does not have.
@@ -30,7 +34,7 @@ pub struct Announcement {
 impl Announcement {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![VERSION, u8::from(self.is_whole)];
         put_nodes(&self.nodes, &mut out);
         for ordinals in [&self.ahead, &self.positions] {
             put_u64(&mut out, u64::try_from(ordinals.len()).unwrap_or(u64::MAX));
@@ -48,10 +52,15 @@ impl Announcement {
         if reader.u8()? != VERSION {
             return Err(Corrupt("unknown version of an electable set"));
         }
+        let is_whole = match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Corrupt("a set is whole or not")),
+        };
         let nodes = take_nodes(&mut reader)?;
         let (ahead, positions) = (take_ordinals(&mut reader)?, take_ordinals(&mut reader)?);
         reader.finish()?;
-        Ok(Announcement { nodes, ahead, positions })
+        Ok(Announcement { is_whole, nodes, ahead, positions })
     }
 }
 

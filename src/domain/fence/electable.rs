@@ -28,6 +28,8 @@ pub struct Electable {
     orphan_of: Option<String>,
     /// Those that this node has told that they may issue after it.
     heirs: BTreeSet<String>,
+    /// Whether it knew all of the set when it last was a primary.
+    was_whole: bool,
     /// Whether this node has issued, or followed anybody, since it has a journal.
     has_begun: bool,
 }
@@ -46,6 +48,7 @@ impl Electable {
     /// This node issues: if it has never followed anybody, nobody else can have its marks.
     pub(super) fn begin(&mut self) {
         self.has_begun = true;
+        self.was_whole = self.orphan_of.is_none();
     }
 
     /// A follower acknowledged. Returns whether it did not count before.
@@ -64,8 +67,8 @@ impl Electable {
 
     /// This node has the dataset of `primary` now, and does not know who else has.
     pub fn orphan(&mut self, primary: &str) {
-        let heirs = std::mem::take(&mut self.heirs);
-        *self = Electable { members: BTreeSet::new(), orphan_of: Some(primary.to_owned()), heirs, has_begun: true };
+        self.members.clear();
+        (self.orphan_of, self.has_begun) = (Some(primary.to_owned()), true);
     }
 
     /// The primary of this node announced its set. It says something to those in it alone.
@@ -91,7 +94,13 @@ impl Electable {
 
     /// The members are announced: each of them may issue from now on.
     pub(super) fn bequeath(&mut self) {
+        self.was_whole = self.orphan_of.is_none();
         self.heirs.extend(self.members.iter().cloned());
+    }
+
+    /// Whether its word is worth anything to an orphan of its own dataset.
+    pub(super) fn was_whole(&self) -> bool {
+        self.was_whole
     }
 
     /// Whether a primary counts all those whom this node has told that they may issue.
@@ -110,6 +119,7 @@ impl Electable {
         self.heirs.extend(journal.heirs.iter().cloned());
         self.orphan_of = self.orphan_of.take().or_else(|| journal.orphan_of.clone());
         self.has_begun |= journal.has_begun;
+        self.was_whole &= journal.was_whole;
     }
 
     /// Appends it for the journal: the primary of an orphan, or nothing, then members and heirs.
@@ -117,12 +127,19 @@ impl Electable {
         put_bytes(out, self.orphan_of.as_deref().unwrap_or_default().as_bytes());
         put_nodes(&self.members, out);
         put_nodes(&self.heirs, out);
+        out.push(u8::from(self.was_whole));
     }
 
     /// Reads what `put` wrote.
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let orphan_of = Some(take_node(reader)?).filter(|primary| !primary.is_empty());
-        Ok(Electable { orphan_of, members: take_nodes(reader)?, heirs: take_nodes(reader)?, has_begun: true })
+        let (members, heirs) = (take_nodes(reader)?, take_nodes(reader)?);
+        let was_whole = match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Corrupt("a set is whole or not")),
+        };
+        Ok(Electable { orphan_of, members, heirs, was_whole, has_begun: true })
     }
 }
 

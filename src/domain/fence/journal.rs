@@ -3,7 +3,8 @@
 //! ```text
 //!   file     header, record*
 //!   header   "TALLYFNC", version (1 byte), length of the body (4, little endian), body, CRC-32 of all that (4)
-//!   body     the primary of an orphan: bytes, empty for none; electable nodes, heirs: count u64, bytes each
+//!   body     the primary of an orphan: bytes, empty for none; electable nodes, heirs: count u64, bytes each;
+//!            whether the set was whole (1)
 //!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
 //!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here
 //! ```

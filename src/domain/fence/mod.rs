@@ -27,7 +27,7 @@
 //! follows the counting, so all that was granted without this follower stands before it in the stream,
 //! and is executed with it; all that was granted later waited for this follower. So of two nodes that
 //! may issue, the one that counted the other, or was told of it, needs its acknowledgement. A node that took over a whole dataset and has not been told a set yet
-//! is an *orphan*: it waits for its former primary to be forgotten by an operator.
+//! is an *orphan*: it waits for its former primary to acknowledge it, or to be forgotten by an operator.
 //!
 //! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
 //! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary
@@ -278,7 +278,7 @@ impl Fence {
         let lags = self.marks.get(&uid).is_some_and(|known| known > mark);
         if lags {
             self.behind.insert(uid, mark);
-            self.announce_due = true;
+            self.announce_again();
         }
         lags
     }
@@ -301,6 +301,11 @@ impl Fence {
         for (node, offset) in view.followers {
             let has_heard = *offset > 0 && self.announced.is_some_and(|announced| *offset >= announced);
             todo.save |= has_heard && self.electable.count(node);
+            // The former primary itself has nothing against this node: it counts all those that it told.
+            if has_heard && self.electable.orphan_of() == Some(node) {
+                self.electable.adopt();
+                todo.save = true;
+            }
             // Of two connections of one address the later counts: the other one is dead.
             self.acknowledged.insert(node.clone(), *offset);
         }
@@ -309,15 +314,12 @@ impl Fence {
             todo.ask = !view.followers.is_empty();
         }
         self.announce_due |= todo.save;
-        // Who does not know the whole set tells nobody a part of it.
-        if self.electable.orphan_of().is_none() {
-            todo.announce = std::mem::take(&mut self.announce_due);
-        }
+        todo.announce = std::mem::take(&mut self.announce_due);
         if todo.announce {
             // An acknowledgement counts once it covers the announcement: a follower that must not be
             // believed gives none beyond.
             self.raises.iter_mut().for_each(|raise| raise.target = None);
-            self.electable.bequeath();
+            self.electable.bequeath(); // of an orphan nobody inherits, but more heirs than there are do no harm
             (self.announced, self.has_announced) = (None, true);
         }
         todo.granted = self.grant();
@@ -355,7 +357,8 @@ impl Fence {
 
     /// Followers have changed, or what they were to be told could not be sent.
     pub fn announce_again(&mut self) {
-        self.announce_due = true;
+        // Whoever came has not heard what was announced before.
+        (self.announce_due, self.announced, self.has_announced) = (true, None, false);
     }
 
     /// This node became a primary.
@@ -408,17 +411,20 @@ impl Fence {
     pub fn announcement(&self) -> Announcement {
         let ahead = self.behind.keys().filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
         let nodes = self.electable.members().map(str::to_owned).collect();
-        Announcement { nodes, ahead, positions: self.positions.clone() }
+        let is_whole = self.electable.orphan_of().is_none();
+        Announcement { is_whole, nodes, ahead, positions: self.positions.clone() }
     }
 
     /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
     pub fn told(&mut self, announcement: &Announcement, primary: &str, me: &[String]) -> Told {
         let shares_heirs = self.electable.shares_heirs(&announcement.nodes, primary, me);
-        if !shares_heirs || !self.repeated(announcement).is_empty() {
+        // To an orphan an acknowledgement says that it knows everybody: only who did can give it.
+        let may_vouch = announcement.is_whole || self.electable.was_whole();
+        if !may_vouch || !shares_heirs || !self.repeated(announcement).is_empty() {
             return Told::Refused;
         }
         let before = self.electable.clone();
-        if !self.electable.told(&announcement.nodes, me) {
+        if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
             return Told::Others;
         }
         if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() {
@@ -461,7 +467,9 @@ impl Fence {
             (false, true) => Forgotten::Online,
             (false, false) => self.electable.forget(node),
         };
-        self.announce_due |= forgotten == Forgotten::Gone;
+        if forgotten == Forgotten::Gone {
+            self.announce_again();
+        }
         forgotten
     }
 
@@ -470,7 +478,7 @@ impl Fence {
         self.term = Term(self.term.0.saturating_add(1));
         self.raises.clear();
         self.positions.clear();
-        (self.announce_due, self.announced, self.has_announced) = (true, None, false);
+        self.announce_again();
         self.granted = self.issued;
         self.acknowledged.clear();
     }
