@@ -10,7 +10,7 @@
 //!   kills.rs        a lone server, killed            journal.rs    a journal torn, lost, full, or taken
 //!   moves.rs        slots on the move, old dumps     parking.rs    reservations that wait
 //!   electable.rs    who must acknowledge, and who need not
-//!   steady.rs       a healthy pair under load
+//!   steady.rs       a healthy pair under load        undone.rs     what others do not know
 //! ```
 
 mod chaos;
@@ -28,6 +28,7 @@ mod sentinel;
 mod snapshot;
 mod split_brain;
 mod steady;
+mod undone;
 
 use crate::harness::*;
 use checker::Checker;

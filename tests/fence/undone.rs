@@ -1,0 +1,82 @@
+//! What a server knows of marks and of others, and its dataset or its primary does not.
+
+use super::{Checker, address, create, drain, fields, reserve, reserve_times, wait_for_electable};
+use crate::harness::*;
+
+/// Waits until a replica was told who could take over, itself among them.
+#[track_caller]
+fn wait_until_named(replica: &Server) {
+    let mut client = replica.connect();
+    wait_until("the replica knows the set", PATIENCE, || {
+        fields(&client.value("IDBLOCK.FENCE"))["orphan-of"] == redis::Value::Nil
+    });
+}
+
+/// The promoted server handed out nothing, but another one learned from it that it may issue; then it went back. Its
+/// acknowledgement would let the old primary issue beside the other one.
+#[test]
+fn whoever_was_told_that_it_may_issue_is_not_forgotten() {
+    let Pair { primary, replica } = Pair::start();
+    let third = Server::builder().port().start();
+    let (checker, mut client) = (Checker::new("ids"), primary.connect());
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&primary, &[&replica]);
+    reserve_times(3, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    synced(&primary, &replica);
+
+    replica.connect().ok("REPLICAOF NO ONE");
+    third.connect().ok(format!("REPLICAOF 127.0.0.1 {}", replica.port()));
+    wait_for_electable(&replica, &[&third]);
+    wait_until_named(&third);
+    third.connect().ok("REPLICAOF NO ONE");
+    replica.connect().ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+
+    let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    assert!(refusal.contains(&address(&replica)), "{refusal}");
+    reserve_times(100, &mut third.connect(), "IDBLOCK.RESERVE ids 10", &checker, 2);
+    checker.assert_unique();
+
+    // Once the third is gone for good an operator may say so, where the log says it.
+    drop(third);
+    let forget = format!("IDBLOCK.FENCE FORGET {}", address(&primary));
+    wait_until("the replica says what to do", PATIENCE, || replica.log().contains(&forget));
+    replica.connect().ok(&*forget);
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+}
+
+/// The dump of a deleted key was restored at its old mark, and whoever synced then was promoted at that mark.
+#[test]
+fn a_dump_that_is_older_than_the_journal_takes_nobody_back() {
+    let mut server = Server::builder().port().start();
+    let (checker, mut client) = (Checker::new("ids"), server.connect());
+    create(&mut client, "ids", "FENCE 100");
+    let dump = client.bytes("DUMP ids");
+    reserve_times(60, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    assert_eq!(client.int("DEL ids"), 1);
+    client.ok(args!["RESTORE", "ids", 0, dump]);
+    let replica = Server::builder().replica_of(&server).start();
+    synced(&server, &replica);
+    wait_until_named(&replica);
+    server.kill();
+    replica.connect().ok("REPLICAOF NO ONE");
+    reserve_times(60, &mut replica.connect(), "IDBLOCK.RESERVE ids 10", &checker, 1);
+    checker.assert_unique();
+}
+
+/// Allocators that came by COPY and RESTORE were in no journal, and waited for ADVANCE after the next restart.
+#[test]
+fn what_came_by_copy_or_restore_is_in_the_journal() {
+    let mut server = Server::builder().port().durable().start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    let dump = client.bytes("DUMP ids");
+    assert_eq!(client.int("COPY ids copied"), 1);
+    client.ok(args!["RESTORE", "restored", 0, dump]);
+    server.kill();
+    server.restart();
+    let mut client = server.connect();
+    for key in ["ids", "copied", "restored"] {
+        reserve(&mut client, &*format!("IDBLOCK.RESERVE {key} 10"));
+    }
+}
