@@ -11,8 +11,7 @@ const NOTE: &str = "\
 50 clients on a unix socket, pipelines of 64 unless it says otherwise. `ratio`: of the rates. `by CPU`: of the time\n\
 that the server's main thread takes for one, which other load on the machine, the client and the replica do not\n\
 touch. `busy`: how much of the time it worked, ours and its rival's; well below 100 % something else was the limit: the\n\
-client, the transport, other load.\n\
-Id blocks are without a fence so far.";
+client, the transport, other load.";
 
 /// What a pair came to, round by round.
 struct Rounds {
