@@ -285,6 +285,7 @@ pub fn forget(node: &str) -> Forgotten {
         if forgotten == Forgotten::Gone {
             state.gone.remove(node);
             state.journal.save(&state.fence);
+            server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));
         }
         forgotten
     });
@@ -465,6 +466,8 @@ impl State {
         if announce && !may_announce {
             self.fence.announce_again();
         }
+        // Nobody needs to be asked at once about what they will be told only later.
+        let ask = ask && !announce;
         let announce = (announce && may_announce).then(|| self.fence.announcement().encode());
         self.announcements -= u32::from(announce.is_some());
         // Acknowledgements are not asked for within the unit that carries something else: a replica

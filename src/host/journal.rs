@@ -336,7 +336,7 @@ fn damaged(path: &Path, damage: Damage, window_max: u64) -> String {
         ),
         _ => format!(
             "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
-             told them which ids are in use"
+             told them which ids are in use, and IDBLOCK.FENCE FORGET unknown that nobody else issues them"
         ),
     }
 }

@@ -94,10 +94,10 @@ fn reserve_or_advance(client: &mut Client, before: &[Run]) -> Run {
     wait_until("the fence is open", PATIENCE, || {
         match try_reserve(client, "IDBLOCK.RESERVE ids 10") {
             Ok(ids) => run = Some(ids),
+            Err(advice) if advice.contains("unknown") => drop(client.call("IDBLOCK.FENCE FORGET unknown")),
             Err(advice) if advice.contains("IDBLOCK.ADVANCE") => {
                 drop(client.call(args!["IDBLOCK.ADVANCE", "ids", last]))
             }
-            Err(advice) if advice.contains("unknown") => drop(client.call("IDBLOCK.FENCE FORGET unknown")),
             Err(_) => {}
         }
         run.is_some()

@@ -490,7 +490,8 @@ impl Fence {
         let mut names: Vec<String> = Vec::new();
         if let Some(primary) = self.electable.orphan_of() {
             names.push(format!(
-                "{primary}, the former primary, which never told who else could take over (IDBLOCK.FENCE FORGET {primary})"
+                "{primary}, the former primary, which never told who else could take over (IDBLOCK.FENCE FORGET {primary}, \
+                 then IDBLOCK.ADVANCE past every id in use)"
             ));
         }
         let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
