@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Events between two times of peace.
 const EVENTS: usize = 12;
 /// How long the servers have to find their peace by themselves.
-const SELF_HELP: Duration = Duration::from_secs(4);
+pub const SELF_HELP: Duration = Duration::from_secs(4);
 /// Between two events: so many ids, or so long.
 const IDS_MAX: u64 = 500;
 const QUIET: Duration = Duration::from_millis(60);
@@ -118,7 +118,7 @@ fn follow(replica: &Server, primary: &Server) {
 
 /// All others follow, so whoever is waited for in vain can be forgotten. Whoever does not acknowledge has said in its
 /// log how far to go.
-fn help(operator: &mut Client, servers: &[Server]) {
+pub fn help(operator: &mut Client, servers: &[Server]) {
     let fence = super::fields(&operator.value("IDBLOCK.FENCE"));
     if let Some(former) = redis::from_redis_value_ref::<Option<String>>(&fence["orphan-of"]).expect("a name") {
         let _ = operator.call(["IDBLOCK.FENCE", "FORGET", former.as_str()]);

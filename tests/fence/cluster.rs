@@ -1,5 +1,6 @@
 //! A cluster of three primaries with a replica each, which are killed, frozen and replaced under load.
 
+use super::chaos::{SELF_HELP, help};
 use super::{Checker, Crowd, are_electable, create, opens_a_window, safe};
 use crate::harness::*;
 use rand::rngs::StdRng;
@@ -55,18 +56,28 @@ impl Sharded {
         Some((owner, (owner + SHARDS) % (2 * SHARDS)))
     }
 
-    /// Waits until the shard has an owner whose window its replica has acknowledged; returns both.
+    /// Waits until the shard has an owner whose window its replica has acknowledged; returns both. A cluster may undo a
+    /// promotion too, and then an operator does what the log says.
     fn settle(&self, shard: usize, crowd: &Crowd) -> (usize, usize) {
         let (mut nodes, key) = (None, &self.keys[shard]);
         let ends = self.cluster.nodes().iter().map(|node| safe(&mut node.connect(), key));
         let before = ends.max().expect("nodes");
-        wait_until("the shard opens a window", PATIENCE * 3, || {
+        let mut is_well = || {
             nodes = self.nodes_of(shard);
             nodes.is_some_and(|(owner, other)| {
                 let mut client = self.cluster.nodes()[owner].connect();
                 are_electable(&mut client, &[&self.cluster.nodes()[other]])
                     && opens_a_window(&mut client, before, crowd.checker(key), owner)
             })
+        };
+        wait_until("the shard opens a window", PATIENCE * 3, || {
+            holds_within(SELF_HELP, &mut is_well) || {
+                if let Some((owner, _)) = self.nodes_of(shard) {
+                    println!("an operator helps node {owner}");
+                    help(&mut self.cluster.nodes()[owner].connect(), self.cluster.nodes());
+                }
+                false
+            }
         });
         nodes.expect("an owner")
     }
@@ -90,7 +101,7 @@ impl Sharded {
             Fault::FailOver => self.fail_over(shard, other, "CLUSTER FAILOVER"),
             Fault::Force => self.fail_over(shard, other, "CLUSTER FAILOVER FORCE"),
         }
-        crowd.wait_for_node(other, 20);
+        self.settle(shard, crowd);
     }
 
     /// Elections can come to nothing, and then the command is given again.
