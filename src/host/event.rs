@@ -82,8 +82,8 @@ unsafe extern "C" fn async_loading(context: *mut RedisModuleCtx, _: RedisModuleE
     );
 }
 
-unsafe extern "C" fn replica_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
-    guard(|| (), fence::replicas_changed);
+unsafe extern "C" fn replica_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
+    guard(|| (), || fence::replicas_changed(context));
 }
 
 unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {

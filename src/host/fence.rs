@@ -337,8 +337,10 @@ pub fn role_changed(primary: Option<String>) {
 }
 
 /// A replica came or went.
-pub fn replicas_changed() {
-    with(|state| state.fence.announce_again());
+pub fn replicas_changed(context: *mut RedisModuleCtx) {
+    if let Role::Primary { followers, .. } = role(context) {
+        with(|state| state.fence.meet(&followers));
+    }
     look();
 }
 
@@ -401,23 +403,24 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if with(|state| std::mem::take(&mut state.leaves) || state.journal.is_unsound()) {
         replication::leave(context);
     }
-    if is_paused() {
-        look(); // later
-        return;
-    }
-    let now_ms = now_ms();
+    let (is_paused, now_ms) = (is_paused(), now_ms());
     if flags() & (REDISMODULE_CTX_FLAGS_SLAVE | LOADING) == 0
         && let Role::Primary { offset, followers } = role(context)
     {
-        let replicas_min = settings().replicas_min;
-        let orders = with(|state| state.observe(View { offset, followers: &followers, replicas_min }, now_ms));
+        let orders = with(|state| state.observe(offset, &followers, is_paused, now_ms));
         if let Some(set) = &orders.announce {
             announce(context, set);
         }
         if orders.ask {
             ask(context);
         }
-        keep_all(context, now_ms);
+        if !is_paused {
+            keep_all(context, now_ms);
+        }
+    }
+    if is_paused {
+        look(); // later
+        return;
     }
     let awake = with(|state| state.awake(now_ms));
     awake.into_iter().for_each(park::unpark);
@@ -451,29 +454,29 @@ impl State {
         }
     }
 
-    fn observe(&mut self, view: View<'_>, now_ms: u64) -> Orders {
+    fn observe(&mut self, offset: u64, followers: &[(String, u64)], is_paused: bool, now_ms: u64) -> Orders {
         if self.fence.marks().is_empty() {
             return Orders { announce: None, ask: false };
         }
         self.fence.journalled(self.journal.synced());
+        let may_announce = self.announcements > 0 && !is_paused;
+        let replicas_min = settings().replicas_min;
+        let view = View { offset, followers, replicas_min, may_announce };
         let Todo { save, announce, ask, granted } = self.fence.observe(view);
         granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
         self.warn_of_gone(now_ms);
         // What this server may forget, nobody shall rely on.
         self.is_unsaved = (self.is_unsaved || save) && !self.journal.save(&self.fence);
-        let is_saved = !self.is_unsaved;
-        let may_announce = is_saved && self.announcements > 0;
-        if announce && !may_announce {
+        if announce && self.is_unsaved {
             self.fence.announce_again();
         }
-        // Nobody needs to be asked at once about what they will be told only later.
-        let ask = ask && !announce;
-        let announce = (announce && may_announce).then(|| self.fence.announcement().encode());
+        let announce = (announce && !self.is_unsaved).then(|| self.fence.announcement().encode());
         self.announcements -= u32::from(announce.is_some());
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;
-        let ask = announce.is_none() && !view.followers.is_empty() && (ask || self.fence.is_pending() && is_late);
+        let is_wanted = ask || self.fence.is_pending() && is_late;
+        let ask = announce.is_none() && !is_paused && !followers.is_empty() && is_wanted;
         if ask {
             self.asked_ms = now_ms;
         }

@@ -130,6 +130,25 @@ pub struct View<'a> {
     pub followers: &'a [(String, u64)],
     /// How many must have acknowledged, whoever they are (`tallybook.fence-replicas`).
     pub replicas_min: usize,
+    /// Whether an announcement can be sent now.
+    pub may_announce: bool,
+}
+
+/// A follower, as long as it is there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Follower {
+    acknowledged: u64,
+    /// How many connections have its address. A new one beside a dead one is another follower.
+    connections: usize,
+    /// The offset behind the first announcement that it was sent, once that is known. Whoever has
+    /// acknowledged so much has nothing against this primary.
+    announced: Option<u64>,
+}
+
+impl Follower {
+    fn has_heard(&self) -> bool {
+        self.acknowledged > 0 && self.announced.is_some_and(|announced| self.acknowledged >= announced)
+    }
 }
 
 /// What is to be done after looking at the others.
@@ -176,13 +195,11 @@ pub struct Fence {
     issued: Ticket,
     granted: Ticket,
     journalled: u64,
-    acknowledged: BTreeMap<String, u64>,
+    followers: BTreeMap<String, Follower>,
     replicas_min: usize,
+    /// Whether there is something to announce that everybody must hear before anything is granted.
     announce_due: bool,
-    /// The offset behind the last announcement, once that is known; whoever has acknowledged so much has
-    /// heard it, and has nothing against this primary.
-    announced: Option<u64>,
-    /// Whether that offset is to be looked up.
+    /// Whether the offset behind an announcement is to be looked up.
     has_announced: bool,
     /// For a test: every mark is safe at once.
     #[cfg(test)]
@@ -209,10 +226,9 @@ impl Fence {
             issued: Ticket::default(),
             granted: Ticket::default(),
             journalled: 0,
-            acknowledged: BTreeMap::new(),
+            followers: BTreeMap::new(),
             replicas_min: 0,
             announce_due: true,
-            announced: None,
             has_announced: false,
             #[cfg(test)]
             is_reckless: false,
@@ -241,7 +257,7 @@ impl Fence {
 
     /// What an electable node has acknowledged, if it follows now.
     pub fn acknowledged(&self, node: &str) -> Option<u64> {
-        self.acknowledged.get(node).copied()
+        self.followers.get(node).map(|follower| follower.acknowledged)
     }
 
     /// Whether a raise waits to become safe.
@@ -292,38 +308,55 @@ impl Fence {
     /// place in the stream then.
     pub fn observe(&mut self, view: View<'_>) -> Todo {
         self.replicas_min = view.replicas_min;
-        self.acknowledged.clear();
         let mut todo = Todo::default();
         if std::mem::take(&mut self.has_announced) {
-            self.announced = Some(view.offset);
+            let of_them = |follower: &mut Follower| _ = follower.announced.get_or_insert(view.offset);
+            self.followers.values_mut().for_each(of_them);
             todo.ask = !view.followers.is_empty();
         }
-        for (node, offset) in view.followers {
-            let has_heard = *offset > 0 && self.announced.is_some_and(|announced| *offset >= announced);
-            todo.save |= has_heard && self.electable.count(node);
+        self.meet(view.followers);
+        for (node, _) in self.followers.iter().filter(|(_, follower)| follower.has_heard()) {
+            todo.save |= self.electable.count(node);
             // The former primary itself has nothing against this node: it counts all those that it told.
-            if has_heard && self.electable.orphan_of() == Some(node) {
+            if self.electable.orphan_of() == Some(node) {
                 self.electable.adopt();
                 todo.save = true;
             }
-            // Of two connections of one address the later counts: the other one is dead.
-            self.acknowledged.insert(node.clone(), *offset);
         }
         for raise in self.raises.iter_mut().filter(|raise| raise.target.is_none()) {
             raise.target = Some(view.offset);
             todo.ask = !view.followers.is_empty();
         }
-        self.announce_due |= todo.save;
-        todo.announce = std::mem::take(&mut self.announce_due);
+        if todo.save {
+            self.announce_again();
+        }
+        // Whoever came is told as soon as that is possible; nobody but itself has to wait for that.
+        let is_awaited = self.announce_due || self.followers.values().any(|follower| follower.announced.is_none());
+        todo.announce = is_awaited && view.may_announce;
         if todo.announce {
-            // An acknowledgement counts once it covers the announcement: a follower that must not be
-            // believed gives none beyond.
-            self.raises.iter_mut().for_each(|raise| raise.target = None);
             self.electable.bequeath(); // of an orphan nobody inherits, but more heirs than there are do no harm
-            (self.announced, self.has_announced) = (None, true);
+            (self.announce_due, self.has_announced) = (false, true);
         }
         todo.granted = self.grant();
         todo
+    }
+
+    /// These follow now. To be called at once when one has come or gone: a connection that took the place of
+    /// another one has heard nothing yet, and must not pass for it. Of two of one address the later counts:
+    /// the other one is dead.
+    pub fn meet(&mut self, followers: &[(String, u64)]) {
+        let before = std::mem::take(&mut self.followers);
+        for (node, acknowledged) in followers {
+            let follower = self.followers.entry(node.clone()).or_default();
+            follower.acknowledged = *acknowledged;
+            follower.connections = follower.connections.saturating_add(1);
+        }
+        for (node, follower) in &mut self.followers {
+            let is_same = |before: &&Follower| {
+                follower.connections <= before.connections && follower.acknowledged >= before.acknowledged
+            };
+            follower.announced = before.get(node).filter(is_same).and_then(|before| before.announced);
+        }
     }
 
     fn grant(&mut self) -> Vec<(Uid, u64)> {
@@ -343,22 +376,25 @@ impl Fence {
             return true;
         }
         let Some(target) = raise.target else { return false };
-        let acknowledged = self.acknowledged.values().filter(|&&offset| offset >= target).count();
         !self.announce_due
             && raise.journal <= self.journalled
-            && acknowledged >= self.replicas_min
+            && self.count_acknowledged(target) >= self.replicas_min
             && self.electable.orphan_of().is_none()
             && self.electable.members().all(|node| self.has_acknowledged(node, target))
     }
 
     fn has_acknowledged(&self, node: &str, target: u64) -> bool {
-        self.acknowledged.get(node).is_some_and(|&offset| offset >= target)
+        self.followers.get(node).is_some_and(|follower| follower.has_heard() && follower.acknowledged >= target)
     }
 
-    /// Followers have changed, or what they were to be told could not be sent.
+    fn count_acknowledged(&self, target: u64) -> usize {
+        self.followers.keys().filter(|node| self.has_acknowledged(node, target)).count()
+    }
+
+    /// What followers were told is not true any more, or could not be sent.
     pub fn announce_again(&mut self) {
-        // Whoever came has not heard what was announced before.
-        (self.announce_due, self.announced, self.has_announced) = (true, None, false);
+        (self.announce_due, self.has_announced) = (true, false);
+        self.followers.values_mut().for_each(|follower| follower.announced = None);
     }
 
     /// This node became a primary.
@@ -462,7 +498,7 @@ impl Fence {
 
     /// An operator says that a node will never issue again.
     pub fn forget(&mut self, node: &str) -> Forgotten {
-        let forgotten = match (self.electable.orphan_of() == Some(node), self.acknowledged.contains_key(node)) {
+        let forgotten = match (self.electable.orphan_of() == Some(node), self.followers.contains_key(node)) {
             (true, _) => self.electable.adopt(),
             (false, true) => Forgotten::Online,
             (false, false) => self.electable.forget(node),
@@ -480,7 +516,7 @@ impl Fence {
         self.positions.clear();
         self.announce_again();
         self.granted = self.issued;
-        self.acknowledged.clear();
+        self.followers.clear();
     }
 
     /// Those that the oldest raise waits for; without one, those that a next one would.
@@ -499,7 +535,7 @@ impl Fence {
             Some(_) => node.to_owned(),
             None => format!("{node}, which is gone (IDBLOCK.FENCE FORGET {node} if for good)"),
         }));
-        let acknowledged = self.acknowledged.values().filter(|&&offset| offset >= target.max(1)).count();
+        let acknowledged = self.count_acknowledged(target);
         if names.is_empty() && acknowledged < self.replicas_min {
             names.push(format!("{} of {} replicas", self.replicas_min.saturating_sub(acknowledged), self.replicas_min));
         }

@@ -27,7 +27,7 @@ fn members(fence: &Fence) -> Vec<&str> {
 /// asked for goes without saying.
 fn look(fence: &mut Fence, followers: &[(&str, u64)]) -> Todo {
     let followers: Vec<_> = followers.iter().map(|(node, offset)| ((*node).to_owned(), *offset)).collect();
-    let todo = fence.observe(View { offset: 100, followers: &followers, replicas_min: 0 });
+    let todo = fence.observe(View { offset: 100, followers: &followers, replicas_min: 0, may_announce: true });
     Todo { ask: false, ..todo }
 }
 
@@ -47,6 +47,14 @@ fn raised() -> Fence {
     fence
 }
 
+/// A primary with these followers, all of which have heard what there was to hear and count.
+fn followed(followers: &[(&str, u64)]) -> Fence {
+    let mut fence = raised();
+    assert!((0..4).map(|_| look(&mut fence, followers)).any(|todo| todo.save));
+    assert!(!look(&mut fence, followers).announce && members(&fence).len() == followers.len());
+    fence
+}
+
 #[test]
 fn a_mark_of_a_lone_server_is_safe_once_its_journal_has_it() {
     let mut fence = begun();
@@ -61,40 +69,81 @@ fn a_mark_of_a_lone_server_is_safe_once_its_journal_has_it() {
 #[test]
 fn every_electable_node_must_acknowledge_and_none_ceases_to() {
     let mut fence = raised();
-    let grown = Todo { save: true, announce: true, ..Todo::default() };
-    assert_eq!(look(&mut fence, &[("a:1", 99), ("b:2", 0)]).granted, [(A, 64)], "who has heard nothing does not count");
+    let told = Todo { announce: true, ..Todo::default() };
+    let grown = Todo { save: true, ..told.clone() };
+    assert_eq!(look(&mut fence, &[("a:1", 99), ("b:2", 0)]), Todo { granted: vec![(A, 64)], ..told.clone() });
     fence.raise(A, 128, 0, 1);
+    fence.raise(A, 192, 0, 2);
+    assert_eq!(
+        look(&mut fence, &[("a:1", 99), ("b:2", 0)]).granted,
+        [(A, 128)],
+        "who has heard nothing does not count"
+    );
+    fence.journalled(2);
     assert_eq!(look(&mut fence, &[("a:1", 100)]), grown);
     assert_eq!(members(&fence), ["a:1"]);
-    assert_eq!(look(&mut fence, &[("a:1", 99)]), Todo::default());
+    assert_eq!(look(&mut fence, &[("a:1", 99)]), told, "that is another connection");
+    assert_eq!(look(&mut fence, &[("b:2", 500)]), told);
     assert_eq!(look(&mut fence, &[("b:2", 500)]), grown);
     assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo::default());
     assert_eq!(fence.waits_for(), ["a:1, which is gone (IDBLOCK.FENCE FORGET a:1 if for good)"], "it still counts");
-    assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 128)]);
+    assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]), told);
+    assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 192)]);
 }
 
-/// Whoever came may have something against this primary, and acknowledges the announcement only if not.
+/// Somebody who comes and goes, and never acknowledges, holds up nobody, whether it can be told anything or not.
+#[test]
+fn whoever_comes_and_goes_holds_up_nobody() {
+    let mut fence = followed(&[("a:1", 100)]);
+    for mark in (128..1_000).step_by(64) {
+        fence.raise(A, mark, 0, 1);
+        for followers in [&[("a:1", 100), ("visitor:2", 0)], &[("a:1", 100)][..]] {
+            let followers: Vec<_> = followers.iter().map(|(node, offset)| ((*node).to_owned(), *offset)).collect();
+            fence.meet(&followers);
+            let view = View { offset: 100, followers: &followers, replicas_min: 1, may_announce: false };
+            assert!(!fence.observe(view).announce);
+        }
+        assert!(!fence.is_pending(), "{mark}");
+    }
+}
+
+/// A connection that took the place of another one may be that of a server that has something against this one.
+#[test]
+fn whoever_comes_back_must_hear_an_announcement_again() {
+    let new = |followers: &[(&str, u64)]| -> Vec<_> {
+        followers.iter().map(|(node, at)| ((*node).to_owned(), *at)).collect()
+    };
+    for between in [&[][..], &[("a:1", 100), ("a:1", 0)], &[("a:1", 99)]] {
+        let mut fence = followed(&[("a:1", 100)]);
+        look(&mut fence, &[("a:1", 100)]);
+        fence.raise(A, 128, 0, 1);
+        fence.meet(&new(between));
+        let before = look(&mut fence, &[("a:1", 100)]);
+        assert_eq!(before, Todo { announce: true, ..Todo::default() }, "{between:?}");
+        assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 128)]);
+    }
+}
+
+/// Whoever follows may have something against this primary, and acknowledges what it tells only if not.
 #[test]
 fn an_acknowledgement_counts_once_it_covers_the_announcement() {
-    let mut fence = raised();
+    let mut fence = followed(&[("a:1", 100)]);
+    fence.raise(A, 128, 0, 1);
     fence.announce_again();
-    assert_eq!(look(&mut fence, &[("a:1", 100)]), Todo { announce: true, ..Todo::default() }, "it does not count yet");
-    let mut fence = raised();
-    look(&mut fence, &[("a:1", 100)]);
-    fence.announce_again();
-    assert!(look(&mut fence, &[("a:1", 100)]).announce);
+    assert_eq!(look(&mut fence, &[("a:1", 100)]), Todo { announce: true, ..Todo::default() });
     let followers = [("a:1".to_owned(), 100)];
-    let later = |fence: &mut Fence| fence.observe(View { offset: 130, followers: &followers, replicas_min: 0 });
+    let later = |fence: &mut Fence| {
+        fence.observe(View { offset: 130, followers: &followers, replicas_min: 0, may_announce: true })
+    };
     assert_eq!(later(&mut fence), Todo { ask: true, ..Todo::default() });
     assert_eq!(later(&mut fence), Todo::default());
-    assert!(look(&mut fence, &[("a:1", 130)]).granted == [(A, 64)]);
+    assert_eq!(look(&mut fence, &[("a:1", 130)]).granted, [(A, 128)]);
 }
 
 #[test]
 fn the_offset_of_a_raise_is_looked_up_after_it() {
-    let mut fence = raised();
-    assert!(look(&mut fence, &[("a:1", 100)]).announce);
-    assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 64)]);
+    let mut fence = followed(&[("a:1", 100)]);
+    look(&mut fence, &[("a:1", 100)]);
     fence.raise(A, 128, 0, 1);
     assert!(fence.is_pending(), "not even with a follower that has all there was");
     assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 128)]);
@@ -102,7 +151,8 @@ fn the_offset_of_a_raise_is_looked_up_after_it() {
 
 #[test]
 fn two_connections_of_one_address_count_as_the_one_behind() {
-    let mut fence = raised();
+    let mut fence = followed(&[("a:1", 100)]);
+    fence.raise(A, 128, 0, 1);
     assert!((0..3).all(|_| look(&mut fence, &[("a:1", 500), ("a:1", 99)]).granted.is_empty()));
     assert_eq!(fence.acknowledged("a:1"), Some(99));
 }
@@ -110,19 +160,12 @@ fn two_connections_of_one_address_count_as_the_one_behind() {
 #[test]
 fn as_many_replicas_as_are_demanded_must_have_acknowledged() {
     let mut fence = raised();
-    let mut look =
-        |followers: &[(String, u64)]| fence.observe(View { offset: 100, followers, replicas_min: 2 }).granted.len();
     let (one, two) = (("a:1".to_owned(), 100), ("b:2".to_owned(), 100));
-    assert_eq!(
-        [
-            look(&[]),
-            look(std::slice::from_ref(&one)),
-            look(std::slice::from_ref(&one)),
-            look(std::slice::from_ref(&one))
-        ],
-        [0; 4]
-    );
-    assert_eq!([look(&[one.clone(), two.clone()]), look(&[one, two])], [0, 1]);
+    let mut look = |followers: &[(String, u64)]| {
+        let view = View { offset: 100, followers, replicas_min: 2, may_announce: true };
+        (0..4).map(|_| fence.observe(view).granted.len()).sum::<usize>()
+    };
+    assert_eq!([look(&[]), look(std::slice::from_ref(&one)), look(&[one, two])], [0, 0, 1]);
 }
 
 #[test]
@@ -188,14 +231,13 @@ fn a_node_without_a_past_knows_nothing_once_it_follows() {
 
 #[test]
 fn only_who_is_gone_can_be_forgotten() {
-    let mut fence = raised();
-    look(&mut fence, &[("a:1", 100)]);
+    let mut fence = followed(&[("a:1", 100)]);
     assert_eq!(fence.forget("a:1"), Forgotten::Online);
     look(&mut fence, &[]);
+    fence.raise(A, 128, 0, 1);
     assert_eq!(fence.forget("a:1"), Forgotten::Gone);
-    assert_eq!(look(&mut fence, &[]), Todo { announce: true, ..Todo::default() });
-    assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
-    look(&mut fence, &[("a:1", 100)]);
+    assert_eq!(look(&mut fence, &[]), Todo { announce: true, granted: vec![(A, 128)], ..Todo::default() });
+    (0..2).for_each(|_| _ = look(&mut fence, &[("a:1", 100)]));
     assert_eq!(members(&fence), ["a:1"], "it counts again with its next acknowledgement");
 }
 
@@ -262,15 +304,13 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
 /// The same for nodes: whoever has told another one that it may issue follows nobody who does not count that one.
 #[test]
 fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
-    let mut fence = raised();
-    assert!(look(&mut fence, &[("heir:3", 100)]).announce);
+    let mut fence = followed(&[("heir:3", 100)]);
     fence.became_replica("p:1");
     fence.took_over("p:1", [(A, 64)]);
     let me = names(&["me:2"]);
     assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
     assert_eq!(fence.told(&told(&["me:2"]), "heir:3", &me), Told::Named, "the heir is the primary");
-    let mut fence = raised();
-    assert!(look(&mut fence, &[("heir:3", 100)]).announce);
+    let mut fence = followed(&[("heir:3", 100)]);
     fence.became_replica("p:1");
     assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
     assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Named);
@@ -284,13 +324,14 @@ fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
 
 #[test]
 fn the_names_of_those_waited_for_are_told() {
-    let mut fence = raised();
+    let fence = raised();
     assert_eq!(fence.whom(), "acknowledgements");
-    look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
-    look(&mut fence, &[("b:2", 5), ("a:1", 5)]);
-    assert_eq!(fence.whom(), "a:1, b:2");
+    let mut fence = followed(&[("b:2", 100), ("a:1", 100)]);
     fence.raise(A, 128, 0, 9);
     look(&mut fence, &[("b:2", 100), ("a:1", 100)]);
+    look(&mut fence, &[("b:2", 5), ("a:1", 5)]);
+    assert_eq!(fence.whom(), "a:1, b:2, its own journal");
+    (0..2).for_each(|_| _ = look(&mut fence, &[("b:2", 100), ("a:1", 100)]));
     assert_eq!(fence.whom(), "its own journal");
 }
 

@@ -229,11 +229,20 @@ impl Node {
         self.sync();
     }
 
-    /// Looks at its followers. Gives what it has to announce.
-    pub fn observe(&mut self, names: &[String]) -> Option<Vec<u8>> {
+    fn followers(&self, names: &[String]) -> Vec<(String, u64)> {
+        self.followers.iter().map(|follower| (names[follower.node].clone(), follower.acknowledged)).collect()
+    }
+
+    /// A follower has come, or it was noticed that one is gone.
+    pub fn meet(&mut self, names: &[String]) {
+        let followers = self.followers(names);
+        self.fence.meet(&followers);
+    }
+
+    /// Looks at its followers. Gives what it has to announce, if it may.
+    pub fn observe(&mut self, names: &[String], may_announce: bool) -> Option<Vec<u8>> {
         self.fence.journalled(self.disk.synced);
-        let followers: Vec<_> =
-            self.followers.iter().map(|follower| (names[follower.node].clone(), follower.acknowledged)).collect();
+        let followers = self.followers(names);
         if self.flaw == Flaw::WhoeverIsConnected {
             let gone: Vec<_> = self.fence.electable().members().map(str::to_owned).collect();
             let gone = gone.into_iter().filter(|node| !followers.iter().any(|(follower, _)| follower == node));
@@ -242,7 +251,7 @@ impl Node {
             }
         }
         let offset = self.stream.len() as u64;
-        let todo = self.fence.observe(View { offset, followers: &followers, replicas_min: 0 });
+        let todo = self.fence.observe(View { offset, followers: &followers, replicas_min: 0, may_announce });
         if todo.save {
             self.save_journal();
         }

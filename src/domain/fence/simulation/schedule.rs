@@ -233,7 +233,8 @@ impl Schedule {
         if self.nodes[index].role != Role::Primary {
             return;
         }
-        if let Some(announcement) = self.nodes[index].observe(&self.names) {
+        let may_announce = !self.once_in(4);
+        if let Some(announcement) = self.nodes[index].observe(&self.names, may_announce) {
             self.note(|names| format!("{} announces in {number}", names[index]));
             self.nodes[index].stream.push((number, Rc::new(Item::Announcement(announcement))));
         }
@@ -287,7 +288,7 @@ impl Schedule {
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
         self.nodes[index].link = Some(Link { number, snapshot, sent: None });
         self.nodes[of].followers.push(Follower { link: number, node: index, acknowledged: 0 });
-        self.nodes[of].fence.announce_again();
+        self.nodes[of].meet(&self.names);
     }
 
     /// A replica loses its connection; the primary does not notice yet.
@@ -299,6 +300,7 @@ impl Schedule {
     fn notice(&mut self, index: usize) {
         let links: Vec<_> = self.nodes.iter().filter_map(|node| node.link.as_ref()).map(|link| link.number).collect();
         self.nodes[index].followers.retain(|follower| links.contains(&follower.link));
+        self.nodes[index].meet(&self.names);
     }
 
     /// The process dies and comes back, with an append-only file, an old snapshot, or nothing; with the

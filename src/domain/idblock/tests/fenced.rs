@@ -95,7 +95,7 @@ impl Server {
     fn grant(&mut self) {
         self.fence.journalled(u64::MAX);
         for _ in 0..3 {
-            self.fence.observe(View { offset: 0, followers: &[], replicas_min: 0 });
+            self.fence.observe(View { offset: 0, followers: &[], replicas_min: 0, may_announce: true });
         }
         assert!(!self.fence.is_pending());
     }
