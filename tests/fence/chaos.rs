@@ -89,6 +89,12 @@ impl World {
         let _ = self.servers[node].connect().call(command);
     }
 
+    /// What each server says of its fence.
+    fn fences(&self) -> String {
+        let fence = |server: &Server| format!("{} {}", super::address(server), server.connect().show("IDBLOCK.FENCE"));
+        self.servers.iter().map(fence).collect::<Vec<_>>().join("\n")
+    }
+
     /// Everybody follows one of them, which hands out ids again; where it does not, an operator helps.
     fn heal(&mut self, crowd: &Crowd) {
         let node = self.chance.random_range(0..self.servers.len());
@@ -104,10 +110,11 @@ impl World {
         if !holds_within(SELF_HELP, &mut is_well) {
             let mut operator = primary.connect();
             self.helped += 1;
-            wait_until("there is peace", PATIENCE * 2, || {
+            let is_peace = holds_within(PATIENCE * 2, || {
                 help(&mut operator, &self.servers);
                 holds_within(SELF_HELP, &mut is_well)
             });
+            assert!(is_peace, "no peace under {node}: {}", self.fences());
         }
     }
 }
