@@ -1,8 +1,10 @@
 //! Who must acknowledge, who need not, and how an operator says so.
 
-use super::{Checker, Fence, address, create, drain, field, reserve, reserve_times, trio, wait_for_electable};
+use super::{Checker, End, Fence, address, create, drain, field, reserve, reserve_times, trio, wait_for_electable};
 use crate::harness::*;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 const FORGET: &str = "IDBLOCK.FENCE FORGET";
 
@@ -205,6 +207,38 @@ fn a_replica_that_never_heard_from_its_primary_does_not_take_over_unasked() {
     heir.ok(format!("{FORGET} {}", address(&primary)));
     reserve_times(100, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 1);
     checker.assert_unique();
+}
+
+/// Such as a replica that cannot load what it is sent, or one that leaves its primary since its promotion was undone.
+#[test]
+fn a_follower_that_comes_and_goes_holds_up_nobody() {
+    let fenced = Fenced::start();
+    let (is_over, visits) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let before = offset(&fenced.pair.primary);
+    thread::scope(|scope| {
+        let _end = End(&is_over);
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                drop(ReplicationStream::attach(&fenced.pair.primary));
+                visits.fetch_add(1, Relaxed);
+            }
+        });
+        for _ in 0..scale(5, 50) {
+            let goal = visits.load(Relaxed) + 10;
+            wait_until("the visitor has come again", PATIENCE, || visits.load(Relaxed) >= goal);
+            fenced.reserve(200);
+        }
+    });
+    let sent = offset(&fenced.pair.primary) - before;
+    println!("{visits:?} visits, {sent} bytes sent");
+    assert!(sent < scale(500_000, 5_000_000), "{sent} bytes sent to replicas");
+    assert_eq!(Fence::of(&mut fenced.pair.primary.connect()).nodes("online"), [address(&fenced.pair.replica)]);
+    fenced.checker.assert_unique();
+}
+
+/// How much a primary has sent to its replicas so far.
+fn offset(primary: &Server) -> u64 {
+    primary.connect().fields("INFO replication")["master_repl_offset"].parse().expect("an offset")
 }
 
 /// Nobody waits for the replica of a replica, so it may not issue.
