@@ -140,14 +140,24 @@ struct Follower {
     acknowledged: u64,
     /// How many connections have its address. A new one beside a dead one is another follower.
     connections: usize,
-    /// The offset behind the first announcement that it was sent, once that is known. Whoever has
-    /// acknowledged so much has nothing against this primary.
-    announced: Option<u64>,
+    announced: Announced,
+}
+
+/// What a follower was sent. Whoever has acknowledged an announcement has nothing against this primary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Announced {
+    /// Nothing since it came, or nothing that is still true.
+    #[default]
+    Nothing,
+    /// An announcement, which has no place in the stream yet.
+    Somewhere,
+    /// The same; this is the offset behind it.
+    Before(u64),
 }
 
 impl Follower {
     fn has_heard(&self) -> bool {
-        self.acknowledged > 0 && self.announced.is_some_and(|announced| self.acknowledged >= announced)
+        matches!(self.announced, Announced::Before(offset) if self.acknowledged >= offset.max(1))
     }
 }
 
@@ -310,8 +320,8 @@ impl Fence {
         self.replicas_min = view.replicas_min;
         let mut todo = Todo::default();
         if std::mem::take(&mut self.has_announced) {
-            let of_them = |follower: &mut Follower| _ = follower.announced.get_or_insert(view.offset);
-            self.followers.values_mut().for_each(of_them);
+            let told = self.followers.values_mut().filter(|follower| follower.announced == Announced::Somewhere);
+            told.for_each(|follower| follower.announced = Announced::Before(view.offset));
             todo.ask = !view.followers.is_empty();
         }
         self.meet(view.followers);
@@ -331,9 +341,11 @@ impl Fence {
             self.announce_again();
         }
         // Whoever came is told as soon as that is possible; nobody but itself has to wait for that.
-        let is_awaited = self.announce_due || self.followers.values().any(|follower| follower.announced.is_none());
-        todo.announce = is_awaited && view.may_announce;
+        let mut untold: Vec<_> =
+            self.followers.values_mut().filter(|follower| follower.announced == Announced::Nothing).collect();
+        todo.announce = (self.announce_due || !untold.is_empty()) && view.may_announce;
         if todo.announce {
+            untold.iter_mut().for_each(|follower| follower.announced = Announced::Somewhere);
             self.electable.bequeath(); // of an orphan nobody inherits, but more heirs than there are do no harm
             (self.announce_due, self.has_announced) = (false, true);
         }
@@ -355,7 +367,7 @@ impl Fence {
             let is_same = |before: &&Follower| {
                 follower.connections <= before.connections && follower.acknowledged >= before.acknowledged
             };
-            follower.announced = before.get(node).filter(is_same).and_then(|before| before.announced);
+            follower.announced = before.get(node).filter(is_same).map(|before| before.announced).unwrap_or_default();
         }
     }
 
@@ -394,7 +406,7 @@ impl Fence {
     /// What followers were told is not true any more, or could not be sent.
     pub fn announce_again(&mut self) {
         (self.announce_due, self.has_announced) = (true, false);
-        self.followers.values_mut().for_each(|follower| follower.announced = None);
+        self.followers.values_mut().for_each(|follower| follower.announced = Announced::Nothing);
     }
 
     /// This node became a primary.
