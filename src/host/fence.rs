@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Told, Uid, View};
+use tallybook_domain::fence::{Announcement, Fence, Forgotten, Refusal, Standing, Todo, Told, Uid, View};
 
 /// What the operator has set.
 #[derive(Clone, Copy)]
@@ -267,10 +267,10 @@ pub fn told(context: &Context, set: &Announcement, me: &[String]) {
     with(|state| match state.fence.told(set, &primary, me) {
         Told::Named => state.journal.save_now(&state.fence),
         Told::Again | Told::Others => {}
-        Told::Refused => {
+        Told::Refused(refusal) => {
             if state.warned_ticks == 0 {
                 state.warned_ticks = WARN_TICKS;
-                state.warn_of_claims(set, &primary);
+                state.warn_of_refusal(&refusal, &primary);
             }
             state.leaves = true;
         }
@@ -486,18 +486,31 @@ impl State {
         Orders { announce, ask }
     }
 
-    fn warn_of_claims(&self, set: &Announcement, primary: &str) {
-        server_log::warning(&format!(
-            "tallybook: a promotion of this server was undone, and its primary {primary} does not know of ids that were \
-             handed out, or of servers that could take over. It gets no acknowledgement from here, so its fenced \
-             allocators wait. Do there what follows; or here IDBLOCK.FENCE FORGET {primary}, if nothing of it is in use:"
-        ));
-        let repeated = self.fence.repeated(set);
+    fn warn_of_refusal(&self, refusal: &Refusal, primary: &str) {
+        let Refusal { repeated, heirs } = refusal;
+        let warn = |what: String| server_log::warning(&format!("tallybook: {what}"));
+        warn(format!("the primary {primary} gets no acknowledgement from here, so its fenced allocators wait"));
+        if repeated.is_empty() && heirs.is_empty() {
+            warn("it does not know who else could take over, and neither does this server".to_owned());
+        }
+        if !heirs.is_empty() {
+            warn(format!(
+                "it does not count {}, which this server, while it was a primary itself, told to take over from it. Let \
+                 that one follow it too; or, if that one hands out nothing, here IDBLOCK.FENCE FORGET {primary}",
+                heirs.join(", ")
+            ));
+        }
+        if !repeated.is_empty() {
+            warn(format!(
+                "it lacks ids that this server handed out while it was a primary itself. Do there what follows; or, if \
+                 none of them is in use, here IDBLOCK.FENCE FORGET {primary}"
+            ));
+        }
         for claimed in repeated.iter().filter_map(|uid| self.claimed.get(uid)).take(CLAIMS_SHOWN) {
-            server_log::warning(&format!("tallybook: IDBLOCK.ADVANCE {claimed}"));
+            warn(format!("IDBLOCK.ADVANCE {claimed}"));
         }
         if repeated.len() > CLAIMS_SHOWN {
-            server_log::warning(&format!("tallybook: and {} allocators more", repeated.len() - CLAIMS_SHOWN));
+            warn(format!("and {} allocators more", repeated.len() - CLAIMS_SHOWN));
         }
     }
 

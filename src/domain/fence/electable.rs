@@ -92,10 +92,13 @@ impl Electable {
         Forgotten::Gone
     }
 
-    /// The members are announced: each of them may issue from now on.
-    pub(super) fn bequeath(&mut self) {
+    /// The members are announced: each of them may issue from now on. Returns whether that must not be
+    /// forgotten.
+    pub(super) fn bequeath(&mut self) -> bool {
+        let (known, was_whole) = (self.heirs.len(), self.was_whole);
         self.was_whole = self.orphan_of.is_none();
         self.heirs.extend(self.members.iter().cloned());
+        self.heirs.len() > known || was_whole && !self.was_whole
     }
 
     /// Whether its word is worth anything to an orphan of its own dataset.
@@ -103,9 +106,10 @@ impl Electable {
         self.was_whole
     }
 
-    /// Whether a primary counts all those whom this node has told that they may issue.
-    pub(super) fn shares_heirs(&self, set: &BTreeSet<String>, primary: &str, me: &[String]) -> bool {
-        self.heirs.iter().all(|heir| set.contains(heir) || heir == primary || me.contains(heir))
+    /// Those whom this node has told that they may issue, and whom a primary does not count.
+    pub(super) fn heirs_beside(&self, set: &BTreeSet<String>, primary: &str, me: &[String]) -> Vec<String> {
+        let is_beside = |heir: &&String| !set.contains(*heir) && *heir != primary && !me.contains(heir);
+        self.heirs.iter().filter(is_beside).cloned().collect()
     }
 
     /// An operator answers for the heirs.

@@ -56,7 +56,7 @@ pub use announcement::Announcement;
 pub use electable::{Electable, Forgotten};
 pub use marks::Marks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 /// The identity of an allocator.
@@ -175,7 +175,7 @@ pub struct Todo {
 }
 
 /// What an announcement was to the node that heard it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// It named this node, which may issue once it is promoted.
     Named,
@@ -183,9 +183,17 @@ pub enum Told {
     Again,
     /// It named others.
     Others,
-    /// The primary does not know of ids that this node has handed out, or of a node that this one has told
-    /// that it may issue. It must not get an acknowledgement of this, or of what follows.
-    Refused,
+    /// The primary lacks something. It must not get an acknowledgement of this, or of what follows.
+    Refused(Refusal),
+}
+
+/// Why a primary gets no acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// It would hand out ids of these again that came from here.
+    pub repeated: Vec<Uid>,
+    /// It does not count these, whom this node has told that they may issue.
+    pub heirs: Vec<String>,
 }
 
 /// One node's part of the protocol.
@@ -206,6 +214,8 @@ pub struct Fence {
     granted: Ticket,
     journalled: u64,
     followers: BTreeMap<String, Follower>,
+    /// Those that left after an announcement, and have not acknowledged one since.
+    left: BTreeSet<String>,
     replicas_min: usize,
     /// Whether there is something to announce that everybody must hear before anything is granted.
     announce_due: bool,
@@ -237,6 +247,7 @@ impl Fence {
             granted: Ticket::default(),
             journalled: 0,
             followers: BTreeMap::new(),
+            left: BTreeSet::new(),
             replicas_min: 0,
             announce_due: true,
             has_announced: false,
@@ -326,6 +337,7 @@ impl Fence {
         }
         self.meet(view.followers);
         for (node, _) in self.followers.iter().filter(|(_, follower)| follower.has_heard()) {
+            self.left.remove(node);
             todo.save |= self.electable.count(node);
             // The former primary itself has nothing against this node: it counts all those that it told.
             if self.electable.orphan_of() == Some(node) {
@@ -346,7 +358,7 @@ impl Fence {
         todo.announce = (self.announce_due || !untold.is_empty()) && view.may_announce;
         if todo.announce {
             untold.iter_mut().for_each(|follower| follower.announced = Announced::Somewhere);
-            self.electable.bequeath(); // of an orphan nobody inherits, but more heirs than there are do no harm
+            todo.save |= self.electable.bequeath(); // more heirs than there are, as those of an orphan, do no harm
             (self.announce_due, self.has_announced) = (false, true);
         }
         todo.granted = self.grant();
@@ -369,6 +381,11 @@ impl Fence {
             };
             follower.announced = before.get(node).filter(is_same).map(|before| before.announced).unwrap_or_default();
         }
+        let was_told = |follower: &Follower| matches!(follower.announced, Announced::Before(_));
+        let left = before.into_iter().filter(|(node, follower)| {
+            was_told(follower) && !follower.has_heard() && !self.followers.get(node).is_some_and(was_told)
+        });
+        self.left.extend(left.map(|(node, _)| node));
     }
 
     fn grant(&mut self) -> Vec<(Uid, u64)> {
@@ -465,11 +482,12 @@ impl Fence {
 
     /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
     pub fn told(&mut self, announcement: &Announcement, primary: &str, me: &[String]) -> Told {
-        let shares_heirs = self.electable.shares_heirs(&announcement.nodes, primary, me);
+        let heirs = self.electable.heirs_beside(&announcement.nodes, primary, me);
+        let repeated = self.repeated(announcement);
         // To an orphan an acknowledgement says that it knows everybody: only who did can give it.
         let may_vouch = announcement.is_whole || self.electable.was_whole();
-        if !may_vouch || !shares_heirs || !self.repeated(announcement).is_empty() {
-            return Told::Refused;
+        if !may_vouch || !heirs.is_empty() || !repeated.is_empty() {
+            return Told::Refused(Refusal { repeated, heirs });
         }
         let before = self.electable.clone();
         if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
@@ -490,7 +508,7 @@ impl Fence {
     }
 
     /// The allocators of which a primary would hand out ids again that came from here.
-    pub fn repeated(&self, announcement: &Announcement) -> Vec<Uid> {
+    fn repeated(&self, announcement: &Announcement) -> Vec<Uid> {
         let repeats = |(uid, claim)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < claim);
         self.claims.iter().filter(|claim| repeats(*claim)).map(|(uid, _)| uid).collect()
     }
@@ -529,6 +547,7 @@ impl Fence {
         self.announce_again();
         self.granted = self.issued;
         self.followers.clear();
+        self.left.clear();
     }
 
     /// Those that the oldest raise waits for; without one, those that a next one would.
@@ -544,12 +563,20 @@ impl Fence {
         }
         let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
         names.extend(behind.map(|node| match self.acknowledged(node) {
+            _ if self.left.contains(node) => format!(
+                "{node}, which left instead of acknowledging: its log may say why (IDBLOCK.FENCE FORGET {node} if it is \
+                 gone for good)"
+            ),
             Some(_) => node.to_owned(),
             None => format!("{node}, which is gone (IDBLOCK.FENCE FORGET {node} if for good)"),
         }));
         let acknowledged = self.count_acknowledged(target);
         if names.is_empty() && acknowledged < self.replicas_min {
-            names.push(format!("{} of {} replicas", self.replicas_min.saturating_sub(acknowledged), self.replicas_min));
+            names.push(format!(
+                "{} more of the {} replicas that tallybook.fence-replicas demands",
+                self.replicas_min.saturating_sub(acknowledged),
+                self.replicas_min
+            ));
         }
         if oldest.is_some_and(|raise| raise.journal > self.journalled) {
             names.push("its own journal".to_owned());

@@ -19,6 +19,11 @@ fn told(nodes: &[&str]) -> Announcement {
     Announcement { is_whole: true, nodes, ..Announcement::default() }
 }
 
+/// What became of an announcement of a primary that would repeat ids of these, and does not count these nodes.
+fn refused(repeated: &[Uid], heirs: &[&str]) -> Told {
+    Told::Refused(Refusal { repeated: repeated.to_vec(), heirs: names(heirs) })
+}
+
 fn members(fence: &Fence) -> Vec<&str> {
     fence.electable().members().collect()
 }
@@ -86,7 +91,13 @@ fn every_electable_node_must_acknowledge_and_none_ceases_to() {
     assert_eq!(look(&mut fence, &[("b:2", 500)]), told);
     assert_eq!(look(&mut fence, &[("b:2", 500)]), grown);
     assert_eq!(look(&mut fence, &[("b:2", 500)]), Todo::default());
-    assert_eq!(fence.waits_for(), ["a:1, which is gone (IDBLOCK.FENCE FORGET a:1 if for good)"], "it still counts");
+    assert_eq!(
+        fence.waits_for(),
+        [
+            "a:1, which left instead of acknowledging: its log may say why (IDBLOCK.FENCE FORGET a:1 if it is gone for good)"
+        ],
+        "it still counts"
+    );
     assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]), told);
     assert_eq!(look(&mut fence, &[("a:1", 100), ("b:2", 500)]).granted, [(A, 192)]);
 }
@@ -270,8 +281,8 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
     };
     let (set, me) = (told(&["me:2"]), names(&["me:2"]));
     for (dataset, ahead, expected) in [
-        (Some(63), None, Told::Refused),
-        (Some(63), Some(63), Told::Refused),
+        (Some(63), None, refused(&[A], &[])),
+        (Some(63), Some(63), refused(&[A], &[])),
         (Some(63), Some(64), Told::Named),
         (Some(64), None, Told::Named),
         (None, None, Told::Named), // the allocator is gone, and hands out nothing
@@ -280,10 +291,10 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         fence.took_over("p:1", dataset.map(|mark| (A, mark)));
         let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
         assert_eq!(fence.told(&announcement, "p:1", &me), expected, "{dataset:?} {ahead:?}");
-        assert_eq!(fence.electable().orphan_of().is_some(), expected == Told::Refused);
+        assert_eq!(fence.electable().orphan_of().is_some(), expected != Told::Named);
     }
     // What the primary has raised is not what it has come to.
-    for (position, expected) in [(63, Told::Refused), (64, Told::Named)] {
+    for (position, expected) in [(63, refused(&[A], &[])), (64, Told::Named)] {
         let mut fence = handed_out();
         fence.took_over("p:1", [(A, 200)]);
         let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
@@ -294,7 +305,7 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
     assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
     let mut fence = handed_out();
     fence.took_over("p:1", [(A, 63)]);
-    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &me), refused(&[A], &[]));
     // The primary has learned of it.
     fence.execute(A, 64);
     assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
@@ -308,16 +319,16 @@ fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
     fence.became_replica("p:1");
     fence.took_over("p:1", [(A, 64)]);
     let me = names(&["me:2"]);
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
     assert_eq!(fence.told(&told(&["me:2"]), "heir:3", &me), Told::Named, "the heir is the primary");
     let mut fence = followed(&[("heir:3", 100)]);
     fence.became_replica("p:1");
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
     assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Named);
     assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Again);
     assert!(look(&mut fence, &[]).announce);
     fence.became_replica("p:1");
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Refused);
+    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
     fence.give_in();
     assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Named, "an operator answers for it");
 }
@@ -333,6 +344,17 @@ fn the_names_of_those_waited_for_are_told() {
     assert_eq!(fence.whom(), "a:1, b:2, its own journal");
     (0..2).for_each(|_| _ = look(&mut fence, &[("b:2", 100), ("a:1", 100)]));
     assert_eq!(fence.whom(), "its own journal");
+    fence.journalled(9);
+    (0..2).for_each(|_| _ = look(&mut fence, &[("a:1", 100), ("b:2", 100)]));
+    fence.raise(A, 192, 0, 9);
+    look(&mut fence, &[("a:1", 100)]);
+    assert_eq!(fence.whom(), "b:2, which is gone (IDBLOCK.FENCE FORGET b:2 if for good)");
+    for followers in [&[("a:1", 100), ("b:2", 5)][..], &[("a:1", 100), ("b:2", 5)], &[("a:1", 100)]] {
+        look(&mut fence, followers);
+    }
+    assert!(fence.whom().starts_with("b:2, which left instead of acknowledging: "), "{}", fence.whom());
+    (0..3).for_each(|_| _ = look(&mut fence, &[("a:1", 100), ("b:2", 100)]));
+    assert!(!fence.is_pending());
 }
 
 fn journal_of(marks: &[(Uid, u64)]) -> Vec<u8> {

@@ -199,8 +199,8 @@ impl Node {
                 match self.fence.told(&set, &primary, &me) {
                     Told::Named => self.save_journal(),
                     Told::Again | Told::Others => {}
-                    Told::Refused if self.flaw == Flaw::NoClaims => {}
-                    Told::Refused => self.link = None,
+                    Told::Refused(_) if self.flaw == Flaw::NoClaims => {}
+                    Told::Refused(_) => self.link = None,
                 }
             }
         }
