@@ -38,6 +38,8 @@ pub trait Environment {
     fn standing(&self) -> Standing;
     /// The highest mark of an allocator that this node knows of, whatever its value says.
     fn known_mark(&self, uid: &Uid) -> Option<u64>;
+    /// Whether marks of an allocator say nothing here about ids in use.
+    fn is_doubted(&self, uid: &Uid) -> bool;
     /// How many ids those wait for who wait for this allocator already.
     fn parked(&self, uid: &Uid) -> u64;
     /// Whom a raise that is not safe yet waits for, in words.

@@ -138,6 +138,10 @@ impl Environment for World {
         None
     }
 
+    fn is_doubted(&self, _: &Uid) -> bool {
+        false
+    }
+
     fn parked(&self, _: &Uid) -> u64 {
         0
     }

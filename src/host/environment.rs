@@ -62,6 +62,10 @@ impl Environment for Live<'_> {
         fence::known_mark(uid)
     }
 
+    fn is_doubted(&self, uid: &Uid) -> bool {
+        fence::is_doubted(uid)
+    }
+
     fn parked(&self, uid: &Uid) -> u64 {
         fence::parked(uid)
     }

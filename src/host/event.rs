@@ -55,7 +55,7 @@ unsafe extern "C" fn role_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, n
                 let host = unsafe { CStr::from_ptr(info.masterhost) };
                 node(&host.to_string_lossy(), u64::try_from(info.masterport).unwrap_or(0))
             });
-            let unknown = (now != NOW_PRIMARY).then(|| "unknown".to_owned());
+            let unknown = (now != NOW_PRIMARY).then(|| "unnamed".to_owned());
             fence::role_changed(primary.or(unknown));
         },
     );

@@ -80,8 +80,6 @@ struct State {
     leaves: bool,
     /// Ticks until the reason may be logged again.
     warned_ticks: u32,
-    /// Whether allocators came from our files of which the journal knows nothing.
-    is_foreign: bool,
     /// Whether the electable set is another one than the journal says.
     is_unsaved: bool,
     /// What an operator has to say to a primary that lacks ids which were handed out here: key and id.
@@ -171,6 +169,11 @@ pub fn known_mark(uid: &Uid) -> Option<u64> {
     with(|state| state.fence.marks().get(uid))
 }
 
+/// Whether marks of an allocator say nothing here about ids in use.
+pub fn is_doubted(uid: &Uid) -> bool {
+    with(|state| state.fence.doubted().contains(uid))
+}
+
 /// How many ids are waited for already.
 pub fn parked(uid: &Uid) -> u64 {
     let now_ms = now_ms();
@@ -246,10 +249,8 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
             }
         }
         Source::File => {
-            let known = state.fence.marks().get(&uid);
-            state.fence.lags(uid, mark);
-            state.is_foreign |= known.is_none();
-            value.arrive_from_file(known);
+            state.fence.found_in_file(uid, mark);
+            value.catch_up(state.fence.marks().get(&uid).unwrap_or(0));
         }
     });
 }
@@ -281,11 +282,15 @@ pub fn told(context: &Context, set: &Announcement, me: &[String]) {
 /// An operator says that a node will never issue again.
 pub fn forget(node: &str) -> Forgotten {
     let forgotten = with(|state| {
+        let was_doubted = state.fence.doubted().len();
         let forgotten = state.fence.forget(node);
         if forgotten == Forgotten::Gone {
             state.gone.remove(node);
             state.journal.save(&state.fence);
             server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));
+            if was_doubted < state.fence.doubted().len() {
+                state.warn_of_doubted();
+            }
         }
         forgotten
     });
@@ -348,7 +353,7 @@ pub fn replicas_changed(context: *mut RedisModuleCtx) {
 pub fn loading_began(context: *mut RedisModuleCtx, from_primary: bool) {
     let source = match (from_primary, from_primary.then(|| role(context))) {
         (true, Some(Role::Replica(primary))) => Source::Primary(primary),
-        (true, _) => Source::Primary("unknown".to_owned()),
+        (true, _) => Source::Primary("unnamed".to_owned()),
         (false, _) => Source::File,
     };
     with(|state| {
@@ -369,7 +374,8 @@ pub fn loading_ended(is_whole: bool) {
             }
             _ => {
                 state.fence.loaded();
-                if std::mem::take(&mut state.is_foreign) && state.journal.is_new() {
+                state.warn_of_doubted();
+                if !state.fence.doubted().is_empty() && state.journal.is_new() {
                     state.fence.lost_journal();
                 }
             }
@@ -440,7 +446,6 @@ impl State {
             parked: Vec::new(),
             leaves: false,
             warned_ticks: 0,
-            is_foreign: false,
             is_unsaved: false,
             claimed: HashMap::new(),
             source: Source::None,
@@ -511,6 +516,16 @@ impl State {
         }
         if repeated.len() > CLAIMS_SHOWN {
             warn(format!("and {} allocators more", repeated.len() - CLAIMS_SHOWN));
+        }
+    }
+
+    fn warn_of_doubted(&self) {
+        let count = self.fence.doubted().len();
+        if count > 0 {
+            server_log::warning(&format!(
+                "tallybook: nobody knows which ids of {count} fenced allocators are in use: they answer UNFENCED until \
+                 IDBLOCK.ADVANCE has said it"
+            ));
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use tallybook_domain::fence::journal::{Damage, Kind, copies, decode, encode, record};
-use tallybook_domain::fence::{Electable, Fence, Marks, Uid};
+use tallybook_domain::fence::{Fence, Journal as Found, Uid};
 
 /// Records that may pile up behind those that count, before the file is written anew.
 const SURPLUS_MAX: u64 = 4096;
@@ -100,28 +100,30 @@ impl Journal {
         lock(&file)?;
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
-        let (electable, mut marks, claims, damage) = match decode(&bytes) {
-            Ok(found) => (found.electable, found.marks, found.claims, found.damage),
+        let mut found = match decode(&bytes) {
+            Ok(found) => found,
             Err(corrupt) => {
                 server_log::warning(&format!(
                     "tallybook cannot read its journal {}: {corrupt}; it is kept beside",
                     path.display()
                 ));
                 fs::copy(&path, path.with_file_name(beside(&path, ".unreadable")))?;
-                let mut electable = Electable::default();
-                electable.orphan("unknown");
-                (electable, Marks::default(), Marks::default(), Damage::Inside)
+                Found::unreadable()
             }
         };
-        self.records = u64::try_from(marks.len()).unwrap_or(u64::MAX);
+        self.records = u64::try_from(found.marks.len()).unwrap_or(u64::MAX);
         self.file = Some(Arc::new(file));
+        let damage = found.damage;
         if damage != Damage::None {
             server_log::warning(&damaged(&path, damage, window_max));
-            marks.skip(window_max);
-            self.rewrite(&electable, &marks, &claims)?;
+            found.marks.skip(window_max);
+        }
+        let fence = Fence::new(found);
+        if damage != Damage::None {
+            self.rewrite(&fence)?;
         }
         self.is_read = true;
-        Ok(Fence::new(electable, marks, claims))
+        Ok(fence)
     }
 
     /// How far the records are on the disk.
@@ -186,9 +188,8 @@ impl Journal {
         if let Some(failure) = &self.failure {
             return Err(io::Error::other(failure.clone()));
         }
-        let count = u64::try_from(fence.marks().len() + fence.claims().len()).unwrap_or(u64::MAX);
-        if self.file.is_none() || self.records > count.saturating_mul(2).saturating_add(SURPLUS_MAX) {
-            self.rewrite(fence.electable(), fence.marks(), fence.claims())?;
+        if self.file.is_none() || self.records > count(fence).saturating_mul(2).saturating_add(SURPLUS_MAX) {
+            self.rewrite(fence)?;
         }
         let file = self.file()?;
         let len = file.metadata()?.len();
@@ -224,7 +225,7 @@ impl Journal {
         if self.path.is_none() || !self.is_read {
             return self.path.is_none();
         }
-        match self.rewrite(fence.electable(), fence.marks(), fence.claims()) {
+        match self.rewrite(fence) {
             Ok(()) => {
                 self.is_unsound = false;
                 if self.failure.take().is_some() {
@@ -249,7 +250,7 @@ impl Journal {
         }
     }
 
-    fn rewrite(&mut self, electable: &Electable, marks: &Marks, claims: &Marks) -> io::Result<()> {
+    fn rewrite(&mut self, fence: &Fence) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         // Whoever has it may be about to write to it; and ours is closed by the new one's taking its place.
         if self.file.is_none() && path.exists() {
@@ -261,13 +262,13 @@ impl Journal {
         let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
         lock(&file)?;
         file.set_len(0)?;
-        file.write_all(&encode(electable, marks, claims))?;
+        file.write_all(&encode(fence))?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(directory)?.sync_all()?;
         self.file = Some(Arc::new(file));
-        self.records = u64::try_from(marks.len() + claims.len()).unwrap_or(u64::MAX);
+        self.records = count(fence);
         Ok(())
     }
 
@@ -325,6 +326,12 @@ impl Journal {
             self.synced.has_failed.store(true, Ordering::Release);
         }
     }
+}
+
+/// The records of a file that was just written, at most.
+fn count(fence: &Fence) -> u64 {
+    let records = fence.marks().len() + fence.claims().len() + fence.doubted().len();
+    u64::try_from(records).unwrap_or(u64::MAX)
 }
 
 fn damaged(path: &Path, damage: Damage, window_max: u64) -> String {

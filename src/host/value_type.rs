@@ -60,8 +60,6 @@ pub trait ValueType: Stored + Clone + 'static {
     }
     /// It is older than what this server knows: its mark rises to here.
     fn catch_up(&mut self, _mark: u64) {}
-    /// It came from a file of this server, of which the journal knows this mark.
-    fn arrive_from_file(&mut self, _known_mark: Option<u64>) {}
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
     /// Bytes on the heap.

@@ -72,10 +72,6 @@ impl ValueType for IdBlock {
         IdBlock::catch_up(self, mark);
     }
 
-    fn arrive_from_file(&mut self, known_mark: Option<u64>) {
-        IdBlock::arrive_from_file(self, known_mark);
-    }
-
     fn copy(&self, database: u32, name: &[u8]) -> Self {
         IdBlock::copy(self, database, name)
     }

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   announcement   version (1), 0 = not the whole set, 1 = the whole set (1), nodes: count u64, bytes each;
-//!                  ahead; positions
+//!                  ahead; positions; doubted
 //!   ahead          count u64, (uid (16), mark u64)*       positions      the same
+//!   doubted        count u64, uid*
 //! ```
 //!
 //! An orphan announces what it knows, which makes nobody able to issue: it asks whether a follower has
 //! anything against it. `ahead` are marks that the primary knows of and its dataset does not, as a rule none: a follower that
 //! may issue has to know them too. `positions` say of the allocators that the primary has begun to issue
-//! how far it has come at least: a follower that has handed out ids itself compares.
+//! how far it has come at least: a follower that has handed out ids itself compares. `doubted` are those
+//! whose marks are worth nothing, as a rule none.
 
 use super::Uid;
 use super::electable::{put_nodes, take_nodes};
@@ -29,6 +31,8 @@ pub struct Announcement {
     pub ahead: BTreeMap<Uid, u64>,
     /// How far the primary has come in its present term.
     pub positions: BTreeMap<Uid, u64>,
+    /// Allocators whose marks are worth nothing, with this primary or with whoever follows it.
+    pub doubted: BTreeSet<Uid>,
 }
 
 impl Announcement {
@@ -43,6 +47,8 @@ impl Announcement {
                 put_u64(&mut out, *ordinal);
             }
         }
+        put_u64(&mut out, u64::try_from(self.doubted.len()).unwrap_or(u64::MAX));
+        self.doubted.iter().for_each(|uid| out.extend(uid));
         out
     }
 
@@ -59,8 +65,9 @@ impl Announcement {
         };
         let nodes = take_nodes(&mut reader)?;
         let (ahead, positions) = (take_ordinals(&mut reader)?, take_ordinals(&mut reader)?);
+        let doubted = (0..reader.u64()?).map(|_| reader.array()).collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Announcement { is_whole, nodes, ahead, positions })
+        Ok(Announcement { is_whole, nodes, ahead, positions, doubted })
     }
 }
 

@@ -6,7 +6,8 @@
 //!   body     the primary of an orphan: bytes, empty for none; electable nodes, heirs: count u64, bytes each;
 //!            whether the set was whole (1)
 //!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
-//!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here
+//!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here;
+//!            kind 2: the mark is worth nothing until there is a higher one
 //! ```
 //!
 //! Records are appended: one for each raise, and one when it has become safe here. The highest of an
@@ -18,8 +19,9 @@
 //! once, and who reads a damaged end begins so much higher; a larger one, as of a time-sortable
 //! allocator that was idle, is written twice, one after the other, so that one of them is whole.
 
-use super::{Electable, Marks, Uid};
+use super::{Electable, Fence, Marks, Uid};
 use crate::wire::{Corrupt, Reader};
+use std::collections::BTreeSet;
 
 const MAGIC: &[u8; 8] = b"TALLYFNC";
 const VERSION: u8 = 1;
@@ -37,6 +39,8 @@ pub enum Kind {
     Mark,
     /// Ids below it were handed out here.
     Claim,
+    /// It says nothing about ids in use.
+    Doubt,
 }
 
 impl Kind {
@@ -44,14 +48,16 @@ impl Kind {
         match self {
             Kind::Mark => 0,
             Kind::Claim => 1,
+            Kind::Doubt => 2,
         }
     }
 }
 
 /// Whether all records could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Damage {
     /// They could.
+    #[default]
     None,
     /// The last write was cut short or garbled: one raise may be missing.
     End,
@@ -60,7 +66,7 @@ pub enum Damage {
 }
 
 /// A journal that was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Journal {
     /// Who must acknowledge.
     pub electable: Electable,
@@ -68,6 +74,8 @@ pub struct Journal {
     pub marks: Marks,
     /// Marks below which ids were handed out here.
     pub claims: Marks,
+    /// Allocators whose marks are worth nothing.
+    pub doubted: BTreeSet<Uid>,
     /// Whether that is all there was.
     pub damage: Damage,
 }
@@ -89,17 +97,19 @@ pub fn copies(known: Option<u64>, mark: u64, window_max: u64) -> usize {
 }
 
 /// A whole file.
-pub fn encode(electable: &Electable, marks: &Marks, claims: &Marks) -> Vec<u8> {
+pub fn encode(fence: &Fence) -> Vec<u8> {
     let mut body = Vec::new();
-    electable.put(&mut body);
+    fence.electable.put(&mut body);
     let mut out = MAGIC.to_vec();
     out.push(VERSION);
     out.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(body);
     out.extend(crc32fast::hash(&out).to_le_bytes());
-    for (kind, marks) in [(Kind::Mark, marks), (Kind::Claim, claims)] {
+    for (kind, marks) in [(Kind::Mark, &fence.marks), (Kind::Claim, &fence.claims)] {
         marks.iter().for_each(|(uid, mark)| out.extend(record(&uid, mark, kind)));
     }
+    let doubted = fence.doubted.iter().filter_map(|uid| Some((uid, fence.marks.get(uid)?)));
+    doubted.for_each(|(uid, mark)| out.extend(record(uid, mark, Kind::Doubt)));
     out
 }
 
@@ -121,7 +131,7 @@ pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
     let mut body = Reader::new(body);
     let electable = Electable::take(&mut body)?;
     body.finish()?;
-    let mut journal = Journal { electable, marks: Marks::default(), claims: Marks::default(), damage: Damage::None };
+    let mut journal = Journal { electable, ..Journal::default() };
     journal.damage = journal.take_records(reader.rest());
     if journal.damage == Damage::Inside {
         journal.marks = Marks::default();
@@ -134,11 +144,22 @@ pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
 }
 
 impl Journal {
+    /// What there is to be known of one that cannot be read.
+    pub fn unreadable() -> Self {
+        let mut electable = Electable::default();
+        electable.orphan(super::NOBODY);
+        Journal { electable, damage: Damage::Inside, ..Journal::default() }
+    }
+
     fn take_records(&mut self, bytes: &[u8]) -> Damage {
         let mut records = bytes.chunks(RECORD_LEN);
         while let Some(chunk) = records.next() {
             match decode_record(chunk) {
-                Some((uid, mark, Kind::Mark)) => self.marks.raise(uid, mark),
+                Some((uid, mark, Kind::Mark)) => {
+                    self.doubted.remove(&uid);
+                    self.marks.raise(uid, mark);
+                }
+                Some((uid, _, Kind::Doubt)) => _ = self.doubted.insert(uid),
                 Some((uid, mark, Kind::Claim)) => self.claims.raise(uid, mark),
                 None => return end_or_inside(records),
             }
@@ -155,7 +176,7 @@ fn decode_record(chunk: &[u8]) -> Option<(Uid, u64, Kind)> {
     let mut reader = Reader::new(summed);
     let (uid, mark) = (reader.array().ok()?, u64::from_le_bytes(reader.array().ok()?));
     let kind = reader.u8().ok()?;
-    [Kind::Mark, Kind::Claim].into_iter().find(|known| known.byte() == kind).map(|kind| (uid, mark, kind))
+    [Kind::Mark, Kind::Claim, Kind::Doubt].into_iter().find(|known| known.byte() == kind).map(|kind| (uid, mark, kind))
 }
 
 /// A bad record that is followed by nothing, or by room that was never written, was the last one.

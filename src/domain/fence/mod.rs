@@ -54,10 +54,14 @@ mod tests;
 
 pub use announcement::Announcement;
 pub use electable::{Electable, Forgotten};
+pub use journal::Journal;
 pub use marks::Marks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+
+/// The former primary of a node that has lost its journal.
+const NOBODY: &str = "unknown";
 
 /// The identity of an allocator.
 pub type Uid = [u8; 16];
@@ -209,6 +213,8 @@ pub struct Fence {
     positions: BTreeMap<Uid, u64>,
     /// Marks below which this node itself has handed out ids, which no primary has confirmed to know.
     claims: Marks,
+    /// Allocators whose marks are worth nothing here, until they are raised again.
+    doubted: BTreeSet<Uid>,
     raises: VecDeque<Raise>,
     issued: Ticket,
     granted: Ticket,
@@ -228,13 +234,14 @@ pub struct Fence {
 
 impl Default for Fence {
     fn default() -> Self {
-        Fence::new(Electable::default(), Marks::default(), Marks::default())
+        Fence::new(Journal::default())
     }
 }
 
 impl Fence {
     /// A node that starts with what its journal says.
-    pub fn new(electable: Electable, marks: Marks, claims: Marks) -> Self {
+    pub fn new(journal: Journal) -> Self {
+        let Journal { electable, marks, claims, doubted, .. } = journal;
         Fence {
             term: Term(1),
             electable,
@@ -242,6 +249,7 @@ impl Fence {
             behind: BTreeMap::new(),
             positions: BTreeMap::new(),
             claims,
+            doubted,
             raises: VecDeque::new(),
             issued: Ticket::default(),
             granted: Ticket::default(),
@@ -269,6 +277,11 @@ impl Fence {
     /// Marks below which this node has handed out ids.
     pub fn claims(&self) -> &Marks {
         &self.claims
+    }
+
+    /// Allocators of which an operator has to say first which ids are in use.
+    pub fn doubted(&self) -> &BTreeSet<Uid> {
+        &self.doubted
     }
 
     /// Who must acknowledge.
@@ -306,7 +319,18 @@ impl Fence {
         if !self.lags(uid, mark) {
             self.behind.remove(&uid);
         }
+        if self.marks.get(&uid) < Some(mark) {
+            self.doubted.remove(&uid);
+        }
         self.marks.raise(uid, mark);
+    }
+
+    /// The same, in a file of this node. What its journal does not know came from elsewhere.
+    pub fn found_in_file(&mut self, uid: Uid, mark: u64) {
+        self.lags(uid, mark);
+        if self.marks.get(&uid).is_none() {
+            self.doubted.insert(uid);
+        }
     }
 
     /// The dataset has an allocator at this mark, which proves nothing: it came from a file, or from a client.
@@ -443,6 +467,7 @@ impl Fence {
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
         self.behind.clear();
+        self.doubted.clear();
         let known = std::mem::take(&mut self.marks);
         for (uid, mark) in marks {
             known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
@@ -460,11 +485,14 @@ impl Fence {
             self.behind.insert(uid, 0); // what was loaded meanwhile may be anything
         }
         journal.claims.iter().for_each(|(uid, mark)| self.claims.raise(uid, mark));
+        let is_proven = |uid: &Uid| journal.marks.get(uid).is_some() && !journal.doubted.contains(uid);
+        self.doubted.retain(|uid| !is_proven(uid));
+        self.doubted.extend(&journal.doubted);
     }
 
     /// This node found fenced allocators in its files, and no journal: nobody knows who else has them.
     pub fn lost_journal(&mut self) {
-        self.electable.orphan("unknown");
+        self.electable.orphan(NOBODY);
     }
 
     /// This node loaded a dataset from its own files.
@@ -477,7 +505,7 @@ impl Fence {
         let ahead = self.behind.keys().filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
         let nodes = self.electable.members().map(str::to_owned).collect();
         let is_whole = self.electable.orphan_of().is_none();
-        Announcement { is_whole, nodes, ahead, positions: self.positions.clone() }
+        Announcement { is_whole, nodes, ahead, positions: self.positions.clone(), doubted: self.doubted.clone() }
     }
 
     /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
@@ -493,9 +521,11 @@ impl Fence {
         if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
             return Told::Others;
         }
-        if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() {
+        let knows_doubts = self.doubted == announcement.doubted;
+        if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() && knows_doubts {
             return Told::Again;
         }
+        self.doubted.clone_from(&announcement.doubted);
         self.claims = Marks::default();
         for (uid, mark) in &announcement.ahead {
             let known = self.marks.get(uid).unwrap_or(0);
@@ -526,10 +556,17 @@ impl Fence {
         self.electable.disinherit();
     }
 
-    /// An operator says that a node will never issue again.
+    /// An operator says that a node will never issue again. If it is that of whose dataset this one is an
+    /// orphan, nobody can say any more how far those came that counted each other.
     pub fn forget(&mut self, node: &str) -> Forgotten {
         let forgotten = match (self.electable.orphan_of() == Some(node), self.followers.contains_key(node)) {
-            (true, _) => self.electable.adopt(),
+            (true, _) => {
+                if node != NOBODY {
+                    self.doubted.extend(self.marks.iter().map(|(uid, _)| uid));
+                }
+                self.begin_term();
+                self.electable.adopt()
+            }
             (false, true) => Forgotten::Online,
             (false, false) => self.electable.forget(node),
         };

@@ -43,6 +43,7 @@ fn a_flaw_is_found() {
         Flaw::NoOrphans,
         Flaw::NoJournal,
         Flaw::NoClaims,
+        Flaw::NoDoubts,
     ] {
         let count = if flaw == Flaw::SafeAtOnce { 1_000 } else { 300_000 };
         match schedules(flaw, first, count) {

@@ -218,7 +218,19 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     };
     let mut fence = orphan();
     assert_eq!((fence.forget("nobody:9"), fence.forget("p:1")), (Forgotten::Unknown, Forgotten::Gone));
-    assert!((0..3).any(|_| look(&mut fence, &[("other:3", 100)]).granted == [(A, 128)]));
+    assert!((0..3).all(|_| look(&mut fence, &[("other:3", 100)]).granted.is_empty()));
+    assert_eq!(*fence.doubted(), [A].into(), "others may have counted each other without it");
+    let announcement = Announcement { nodes: told(&["other:3"]).nodes, ..fence.announcement() };
+    assert!(announcement.is_whole && announcement.doubted == [A].into());
+    let mut heir = Fence::default();
+    heir.took_over("me:2", [(A, 128)]);
+    assert_eq!(heir.told(&announcement, "me:2", &names(&["other:3"])), Told::Named);
+    assert_eq!(*heir.doubted(), [A].into(), "nor does it help to ask somebody else");
+    heir.execute(A, 256);
+    assert!(heir.doubted().is_empty(), "an operator has advanced it there");
+    fence.raise(A, 256, 0, 1);
+    assert!(fence.doubted().is_empty(), "or here");
+    assert!((0..3).any(|_| look(&mut fence, &[("other:3", 100)]).granted == [(A, 256)]));
     let mut fence = orphan();
     let followers = [("other:3", 100), ("p:1", 100)];
     assert!((0..4).any(|_| look(&mut fence, &followers).granted == [(A, 128)]), "it has nothing against it");
@@ -360,7 +372,7 @@ fn the_names_of_those_waited_for_are_told() {
 fn journal_of(marks: &[(Uid, u64)]) -> Vec<u8> {
     let mut electable = Electable::default();
     electable.count("a:1");
-    let mut bytes = encode(&electable, &Marks::default(), &Marks::default());
+    let mut bytes = encode(&Fence::new(Journal { electable, ..Journal::default() }));
     marks.iter().for_each(|(uid, mark)| bytes.extend(record(uid, *mark, Kind::Mark)));
     bytes
 }
@@ -371,11 +383,17 @@ fn a_journal_comes_back() {
     let read = decode(&bytes).unwrap();
     assert_eq!((read.marks.get(&A), read.marks.get(&B), read.damage), (Some(128), Some(9), Damage::None));
     assert_eq!(read.electable.members().collect::<Vec<_>>(), ["a:1"]);
-    let again = decode(&encode(&read.electable, &read.marks, &read.claims)).unwrap();
-    assert_eq!((again.electable, again.marks.get(&A)), (read.electable, Some(128)));
-    let mut orphan = Electable::default();
-    orphan.orphan("p:1");
-    assert_eq!(decode(&encode(&orphan, &Marks::default(), &Marks::default())).unwrap().electable, orphan);
+    let electable = read.electable.clone();
+    let again = decode(&encode(&Fence::new(read))).unwrap();
+    assert_eq!((again.electable, again.marks.get(&A)), (electable, Some(128)));
+    let mut fence = Fence::default();
+    fence.took_over("p:1", [(A, 64), (B, 9)]);
+    assert_eq!(decode(&encode(&fence)).unwrap().electable.orphan_of(), Some("p:1"));
+    fence.forget("p:1");
+    let mut bytes = encode(&fence);
+    assert_eq!(decode(&bytes).unwrap().doubted, [A, B].into());
+    bytes.extend(record(&A, 65, Kind::Mark));
+    assert_eq!(decode(&bytes).unwrap().doubted, [B].into());
 }
 
 /// A write that was cut short costs one mark, damage before the last record all of them.

@@ -130,8 +130,7 @@ impl IdBlock {
         let stand = self.stand_as_primary(environment)?;
         let effect = advanced(stand.position);
         let position = stand.position.max(target);
-        let is_proven = !self.is_from_elsewhere(&stand, environment);
-        if is_proven && target <= stand.safe {
+        if target <= stand.safe && !environment.is_doubted(self.uid()) {
             if effect.advanced.is_none() {
                 return Ok(Decision::Unchanged(()));
             }
@@ -197,11 +196,6 @@ impl IdBlock {
         if environment.is_replica() { Err(Error::UnfencedReplica) } else { Ok(self.stand(environment)) }
     }
 
-    /// Whether its mark is worth nothing here: the dataset is that of another node.
-    fn is_from_elsewhere(&self, stand: &Stand<'_>, environment: &impl Environment) -> bool {
-        !stand.has_begun && self.volatile.window.is_from_file() && environment.known_mark(self.uid()).is_none()
-    }
-
     /// The size of the present window.
     pub(super) fn window_size(&self) -> u64 {
         match (self.kept.fence, self.kept.clock) {
@@ -221,7 +215,7 @@ impl IdBlock {
             return Ok(Taken::Now(reserved, block, effect));
         }
         let stand = self.stand_as_primary(environment)?;
-        if self.is_from_elsewhere(&stand, environment) {
+        if environment.is_doubted(self.uid()) {
             return Err(Error::UnfencedOrigin);
         }
         let (reserved, block) = self.run(stand.position, count, at_least, environment)?;

@@ -103,12 +103,6 @@ impl IdBlock {
         (self.kept.fence != Policy::Off).then_some(self.kept.mark)
     }
 
-    /// It came from a file of this node, which may be older than what the journal of this node says.
-    pub fn arrive_from_file(&mut self, known_mark: Option<u64>) {
-        self.volatile.window.set_from_file();
-        self.catch_up(known_mark.unwrap_or(0));
-    }
-
     /// It is older than what this node knows.
     pub fn catch_up(&mut self, mark: u64) {
         self.kept.mark = self.kept.mark.max(mark).min(self.range().capacity());

@@ -90,7 +90,6 @@ pub struct Window {
     raised_at: u64,
     used_ms: u64,
     lost: u64,
-    is_from_file: bool,
 }
 
 /// Where an allocator stands in the present term.
@@ -123,16 +122,6 @@ impl Window {
     /// Without a fence position and mark move together.
     pub(super) fn set_position(&mut self, mark: u64) {
         self.position = mark;
-    }
-
-    /// The value came from a file of this node, not from a primary or a client.
-    pub(super) fn set_from_file(&mut self) {
-        self.is_from_file = true;
-    }
-
-    /// Whether it came from a file.
-    pub(super) fn is_from_file(&self) -> bool {
-        self.is_from_file
     }
 
     /// The size of the present window.

@@ -5,7 +5,7 @@ use crate::audit::Retention;
 use crate::effect::{BlockEffect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
 use crate::fence::journal::{self, Damage, Kind, copies, record};
-use crate::fence::{Announcement, Electable, Fence, Marks, Standing, Told, Uid, View};
+use crate::fence::{Announcement, Fence, Journal, Standing, Told, Uid, View};
 use crate::idblock::IdBlock;
 use crate::simulation::{loaded, sections};
 use std::rc::Rc;
@@ -67,6 +67,8 @@ pub struct Node {
     pub primary: String,
     /// The promotion that made it what it last was as a primary.
     pub epoch: u64,
+    /// Whether an operator has promised that it hands out nothing as it is: it must be named afresh first.
+    pub is_banned: bool,
 }
 
 /// What outlives the process.
@@ -115,6 +117,10 @@ impl Environment for Node {
         self.fence.marks().get(uid)
     }
 
+    fn is_doubted(&self, uid: &Uid) -> bool {
+        self.fence.doubted().contains(uid)
+    }
+
     fn parked(&self, _: &Uid) -> u64 {
         0
     }
@@ -138,6 +144,7 @@ impl Node {
             now_ms: 1_800_000_000_000,
             flaw,
             epoch: 0,
+            is_banned: false,
             primary: String::new(),
         }
     }
@@ -175,8 +182,8 @@ impl Node {
         (*value.uid(), value.fenced_mark().expect("a fence"))
     }
 
-    /// Executes what the primary sent.
-    pub fn execute(&mut self, number: u64, item: &Rc<Item>) {
+    /// Executes what the primary sent, which an operator has banned or not.
+    pub fn execute(&mut self, number: u64, item: &Rc<Item>, is_banned: bool) {
         match &**item {
             Item::Effect(bytes) => {
                 let Ok(Payload::Effect(effect)) = decode::<BlockEffect<'_>>(bytes) else { panic!("{bytes:?}") };
@@ -197,7 +204,10 @@ impl Node {
                 let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
                 let primary = self.primary.clone();
                 match self.fence.told(&set, &primary, &me) {
-                    Told::Named => self.save_journal(),
+                    Told::Named => {
+                        self.is_banned &= is_banned;
+                        self.save_journal();
+                    }
                     Told::Again | Told::Others => {}
                     Told::Refused(_) if self.flaw == Flaw::NoClaims => {}
                     Told::Refused(_) => self.link = None,
@@ -224,7 +234,7 @@ impl Node {
     }
 
     pub fn save_journal(&mut self) {
-        self.disk.journal = journal::encode(self.fence.electable(), self.fence.marks(), self.fence.claims());
+        self.disk.journal = journal::encode(&self.fence);
         self.disk.saved_len = self.disk.journal.len();
         self.sync();
     }
@@ -266,24 +276,23 @@ impl Node {
     pub fn restart(&mut self, snapshot: Option<Snapshot>, lost: usize) {
         let len = self.disk.journal.len().saturating_sub(lost);
         self.disk.journal.truncate(len);
-        let (electable, mut marks, claims, damage) = if self.disk.journal.is_empty() {
-            (Electable::default(), Marks::default(), Marks::default(), Damage::None)
-        } else {
-            let read = journal::decode(&self.disk.journal).expect("a header is never torn");
-            (read.electable, read.marks, read.claims, read.damage)
+        let mut journal = match self.disk.journal.as_slice() {
+            [] => Journal::default(),
+            bytes => journal::decode(bytes).expect("a header is never torn"),
         };
+        let damage = journal.damage;
         assert_ne!(damage, Damage::Inside);
         if damage == Damage::End {
-            marks.skip(WINDOW_MAX);
+            journal.marks.skip(WINDOW_MAX);
         }
-        self.fence = Fence::new(electable, marks, claims);
+        self.fence = Fence::new(journal);
         self.flaw.apply_to(&mut self.fence);
         self.followers.clear();
         self.link = None;
         self.load(snapshot.unwrap_or(Snapshot { value: None, stream: Vec::new() }));
         if let Some(value) = &mut self.value {
-            let _ = self.fence.lags(*value.uid(), value.fenced_mark().expect("a fence"));
-            value.arrive_from_file(self.fence.marks().get(value.uid()));
+            self.fence.found_in_file(*value.uid(), value.fenced_mark().expect("a fence"));
+            value.catch_up(self.fence.marks().get(value.uid()).unwrap_or(0));
         }
         if damage == Damage::End {
             self.save_journal();

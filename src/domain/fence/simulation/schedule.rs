@@ -33,6 +33,8 @@ pub enum Flaw {
     NoJournal,
     /// A node acknowledges to a primary that knows less than it has handed out.
     NoClaims,
+    /// Whoever was told to forget its former primary goes on at its own mark.
+    NoDoubts,
 }
 
 impl Flaw {
@@ -111,9 +113,10 @@ impl Schedule {
             65..75 => self.observe(node),
             75..82 => self.nodes[node].sync(),
             82 => self.heal(node),
+            83 => self.forget(node),
             _ if !self.once_in(self.calm) => {}
-            83 | 84 => self.promote(node),
-            85..90 => {
+            84 | 85 => self.promote(node),
+            86..90 => {
                 let other = self.below(NODES);
                 self.follow(node, other);
             }
@@ -130,7 +133,7 @@ impl Schedule {
         let (count, kind) = (1 + self.below(12) as u64, self.below(20));
         let number = self.number();
         let node = &self.nodes[index];
-        let (Some(value), Role::Primary) = (&node.value, node.role) else { return Ok(()) };
+        let (Some(value), Role::Primary, false) = (&node.value, node.role, node.is_banned) else { return Ok(()) };
         let envelope = Envelope::default();
         if kind == 0 {
             let id = self.handed_out.keys().copied().max().unwrap_or(0) + count as i64;
@@ -188,7 +191,8 @@ impl Schedule {
                 return;
             }
             self.note(|names| format!("{} executes {number} of {}: {item:?}", names[index], names[of]));
-            self.nodes[index].execute(number, &item);
+            let is_banned = self.nodes[of].is_banned;
+            self.nodes[index].execute(number, &item, is_banned);
         }
     }
 
@@ -263,6 +267,22 @@ impl Schedule {
         if let Some(of) = latest.filter(|of| *of != index && !is_well) {
             self.follow(index, of);
         }
+    }
+
+    /// An operator tells an orphan not to wait for its former primary, and promises that none of the others hands
+    /// out anything as it is.
+    fn forget(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let former = node.fence.electable().orphan_of().map(str::to_owned);
+        let (Some(former), Role::Primary, false) = (former, node.role, node.is_banned) else { return };
+        self.note(|names| format!("{} forgets {former}", names[index]));
+        let node = &mut self.nodes[index];
+        let _ = node.fence.forget(&former);
+        if node.flaw == Flaw::NoDoubts {
+            node.fence.doubted.clear();
+        }
+        node.save_journal();
+        (0..NODES).filter(|other| *other != index).for_each(|other| self.nodes[other].is_banned = true);
     }
 
     /// A node follows another one from now on: from where it stands, where that is a beginning of the
