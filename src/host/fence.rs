@@ -266,8 +266,8 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 pub fn told(context: &Context, set: &Announcement, me: &[String]) {
     let Role::Replica(primary) = role(context.raw) else { return };
     with(|state| match state.fence.told(set, &primary, me) {
-        Told::Named => state.journal.save_now(&state.fence),
-        Told::Again | Told::Others => {}
+        Told::Named | Told::Others => state.journal.save_now(&state.fence),
+        Told::Again => {}
         Told::Refused(refusal) => {
             if state.warned_ticks == 0 {
                 state.warned_ticks = WARN_TICKS;

@@ -1,7 +1,7 @@
 //! Three servers, and whatever can happen to them, in any order, while each has a client that never leaves it: also what
 //! no operator would do, such as to make a primary the replica of a server that knows less.
 
-use super::{Crowd, are_electable, trio};
+use super::{Crowd, Operator, are_electable, trio};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 /// Events between two times of peace.
 const EVENTS: usize = 12;
-/// How long the servers have to find their peace by themselves.
-pub const SELF_HELP: Duration = Duration::from_secs(4);
 /// Between two events: so many ids, or so long.
 const IDS_MAX: u64 = 500;
 const QUIET: Duration = Duration::from_millis(60);
@@ -105,35 +103,25 @@ impl World {
         client.ok("REPLICAOF NO ONE");
         let others: Vec<&Server> = self.servers.iter().filter(|server| server.port() != primary.port()).collect();
         others.iter().for_each(|replica| follow(replica, primary));
+        let operator = Operator::new(&self.servers, crowd);
         let before = crowd.granted_by(node);
-        let mut is_well = || are_electable(&mut client, &others) && crowd.granted_by(node) > before;
-        if !holds_within(SELF_HELP, &mut is_well) {
-            let mut operator = primary.connect();
-            self.helped += 1;
-            let is_peace = holds_within(PATIENCE * 2, || {
-                help(&mut operator, &self.servers);
-                holds_within(SELF_HELP, &mut is_well)
-            });
-            assert!(is_peace, "no peace under {node}: {}", self.fences());
+        let is_well = || {
+            are_electable(&mut client, &others) && operator.knows_all(&mut client) && crowd.granted_by(node) > before
+        };
+        let Some(helped) = operator.sees_to(PATIENCE * 2, || Some(primary), is_well) else {
+            panic!("no peace under {node}: {}\n{}", self.story.join(", "), self.fences());
+        };
+        self.helped += helped;
+        // While the logs of the servers still tell of it.
+        if crowd.has_repeated() {
+            println!("{}", self.story.join(", "));
+            crowd.assert_unique();
         }
     }
 }
 
 fn follow(replica: &Server, primary: &Server) {
     replica.connect().value(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
-}
-
-/// All others follow, so whoever is waited for in vain can be forgotten. Whoever does not acknowledge has said in its
-/// log how far to go.
-pub fn help(operator: &mut Client, servers: &[Server]) {
-    let fence = super::fields(&operator.value("IDBLOCK.FENCE"));
-    if let Some(former) = redis::from_redis_value_ref::<Option<String>>(&fence["orphan-of"]).expect("a name") {
-        let _ = operator.call(["IDBLOCK.FENCE", "FORGET", former.as_str()]);
-    }
-    for log in servers.iter().map(Server::log) {
-        let advice = log.lines().filter_map(|line| Some(line.split_once("tallybook: IDBLOCK.ADVANCE ")?.1));
-        advice.for_each(|advice| drop(operator.call(format!("IDBLOCK.ADVANCE {advice}")))); // it may have to wait
-    }
 }
 
 #[test]

@@ -69,6 +69,12 @@ impl Checker {
         self.ids.load(Relaxed)
     }
 
+    /// An id beyond all of them, and not further than the next one.
+    pub fn beyond(&self) -> i64 {
+        let last = self.grants.lock().expect("grants").iter().map(|grant| grant.last).max();
+        last.map_or(0, |last| (last + 1) * self.increment)
+    }
+
     /// How many of them somebody had been given before.
     pub fn repeated(&self) -> u64 {
         self.repetitions().map(|(_, count)| count).sum()

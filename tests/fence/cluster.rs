@@ -1,7 +1,6 @@
 //! A cluster of three primaries with a replica each, which are killed, frozen and replaced under load.
 
-use super::chaos::{SELF_HELP, help};
-use super::{Checker, Crowd, are_electable, create, opens_a_window, safe};
+use super::{Checker, Crowd, Operator, are_electable, create, opens_a_window, safe};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -62,23 +61,17 @@ impl Sharded {
         let (mut nodes, key) = (None, &self.keys[shard]);
         let ends = self.cluster.nodes().iter().map(|node| safe(&mut node.connect(), key));
         let before = ends.max().expect("nodes");
-        let mut is_well = || {
+        let operator = Operator::new([shard, shard + SHARDS].map(|node| &self.cluster.nodes()[node]), crowd);
+        let owner = || self.nodes_of(shard).map(|(owner, _)| &self.cluster.nodes()[owner]);
+        let helped = operator.sees_to(PATIENCE * 3, owner, || {
             nodes = self.nodes_of(shard);
             nodes.is_some_and(|(owner, other)| {
                 let mut client = self.cluster.nodes()[owner].connect();
                 are_electable(&mut client, &[&self.cluster.nodes()[other]])
                     && opens_a_window(&mut client, before, crowd.checker(key), owner)
             })
-        };
-        wait_until("the shard opens a window", PATIENCE * 3, || {
-            holds_within(SELF_HELP, &mut is_well) || {
-                if let Some((owner, _)) = self.nodes_of(shard) {
-                    println!("an operator helps node {owner}");
-                    help(&mut self.cluster.nodes()[owner].connect(), self.cluster.nodes());
-                }
-                false
-            }
         });
+        assert!(helped.is_some(), "no window is opened in shard {shard}");
         nodes.expect("an owner")
     }
 

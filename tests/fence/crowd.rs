@@ -135,6 +135,16 @@ impl Crowd {
         }
     }
 
+    /// What was handed out by each allocator.
+    pub fn checkers(&self) -> &[Checker] {
+        &self.checkers
+    }
+
+    /// Whether an id was handed out twice so far.
+    pub fn has_repeated(&self) -> bool {
+        self.checkers.iter().any(|checker| checker.repeated() > 0)
+    }
+
     /// What was handed out by the allocator of this key.
     pub fn checker(&self, key: &str) -> &Checker {
         self.checkers.iter().find(|checker| checker.name() == key).expect("a key of the crowd")

@@ -3,6 +3,7 @@
 //! ```text
 //!   checker.rs      every id, and how many were handed out twice
 //!   crowd.rs        clients that go on reserving while servers fail around them
+//!   operator.rs     one who does what the servers say must be done
 //!   split_brain.rs  two primaries at once, with INCR as the control
 //!   rollback.rs     a promotion that is taken back   chaos.rs      anything, in any order
 //!   sentinel.rs     three sentinels                  cluster.rs    three primaries, a replica each
@@ -22,6 +23,7 @@ mod failover;
 mod journal;
 mod kills;
 mod moves;
+mod operator;
 mod parking;
 mod rollback;
 mod sentinel;
@@ -33,6 +35,7 @@ mod undone;
 use crate::harness::*;
 use checker::Checker;
 use crowd::Crowd;
+use operator::Operator;
 use redis::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

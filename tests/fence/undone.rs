@@ -80,3 +80,46 @@ fn what_came_by_copy_or_restore_is_in_the_journal() {
         reserve(&mut client, &*format!("IDBLOCK.RESERVE {key} 10"));
     }
 }
+
+/// The servers between may have counted others that this one has never heard of.
+#[test]
+fn after_the_former_primary_of_an_orphan_is_forgotten_every_allocator_is_advanced() {
+    let start = || Server::builder().port().durable().start();
+    let (first, second, mut third) = (start(), start(), start());
+    let (checker, mut client) = (Checker::new("ids"), first.connect());
+    second.connect().ok(format!("REPLICAOF 127.0.0.1 {}", first.port()));
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&first, &[&second]);
+    third.connect().ok(format!("REPLICAOF 127.0.0.1 {}", second.port()));
+    synced(&second, &third);
+    third.pause();
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    drop((first, second.connect()));
+    let former = address(&second);
+    drop(second);
+    third.resume();
+
+    let mut heir = third.connect();
+    heir.ok("REPLICAOF NO ONE");
+    let refusal = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(refusal.contains(&format!("IDBLOCK.FENCE FORGET {former}")), "{refusal}");
+    heir.ok(["IDBLOCK.FENCE", "FORGET", &former]);
+    let replica = Server::builder().replica_of(&third).start();
+    synced(&third, &replica);
+    wait_until_named(&replica);
+    third.kill();
+    third.restart();
+    replica.connect().ok("REPLICAOF NO ONE");
+    for server in [&third, &replica] {
+        let mut client = server.connect();
+        let refusal = client.error("IDBLOCK.RESERVE ids 10");
+        assert!(refusal.contains("IDBLOCK.ADVANCE it"), "{refusal}");
+        assert!(client.show("IDBLOCK.INFO ids fence-waiting-for").contains("IDBLOCK.ADVANCE"));
+        wait_until("the log says it too", PATIENCE, || server.log().contains("until IDBLOCK.ADVANCE has said it"));
+    }
+    replica.connect().ok(format!("REPLICAOF 127.0.0.1 {}", third.port()));
+    let mut heir = third.connect();
+    wait_until("it is advanced", PATIENCE, || heir.call(args!["IDBLOCK.ADVANCE", "ids", checker.beyond()]).is_ok());
+    reserve_times(30, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 2);
+    checker.assert_unique();
+}

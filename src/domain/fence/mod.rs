@@ -183,10 +183,10 @@ pub struct Todo {
 pub enum Told {
     /// It named this node, which may issue once it is promoted.
     Named,
-    /// It named this node, and said nothing new.
-    Again,
-    /// It named others.
+    /// It named others, so this node may not, whatever it was told before by whomever.
     Others,
+    /// It said nothing new.
+    Again,
     /// The primary lacks something. It must not get an acknowledgement of this, or of what follows.
     Refused(Refusal),
 }
@@ -518,8 +518,12 @@ impl Fence {
             return Told::Refused(Refusal { repeated, heirs });
         }
         let before = self.electable.clone();
-        if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
-            return Told::Others;
+        if !announcement.is_whole {
+            return Told::Again;
+        }
+        if !self.electable.told(&announcement.nodes, me) {
+            self.electable.orphan(primary);
+            return if before == self.electable { Told::Again } else { Told::Others };
         }
         let knows_doubts = self.doubted == announcement.doubted;
         if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() && knows_doubts {

@@ -198,7 +198,7 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     let mut fence = Fence::default();
     fence.took_over("p:1", [(A, 64)]);
     assert_eq!(fence.marks().get(&A), Some(64));
-    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Others);
+    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Again);
     assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 
     // Promoted all the same, it waits for its former primary, whoever else acknowledges.
@@ -240,6 +240,10 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     fence.took_over("p:1", []);
     assert_eq!(fence.told(&told(&["me:2", "other:3"]), "p:1", &names(&["x:9", "me:2"])), Told::Named);
     assert_eq!((members(&fence), fence.electable().orphan_of()), (vec!["other:3"], None));
+
+    // A primary that does not name it any more may have been told to forget it.
+    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Others);
+    assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 }
 
 #[test]

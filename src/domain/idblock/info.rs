@@ -45,10 +45,13 @@ impl IdBlock {
         });
         let is_fenced = self.kept.fence != Policy::Off;
         let stand = (is_fenced && !environment.is_replica()).then(|| self.stand(environment));
+        let is_doubted = stand.is_some() && environment.is_doubted(self.uid());
         let waits = stand.as_ref().filter(|stand| stand.safe < stand.top).map(|_| environment.whom());
+        let waits = if is_doubted { Some("IDBLOCK.ADVANCE past every id in use".to_owned()) } else { waits };
+        let safe = stand.as_ref().filter(|_| !is_doubted).and_then(|stand| id(stand.safe));
         fields.extend([
             Field::maybe("fence-mark", is_fenced.then(|| id(self.kept.mark)).flatten()),
-            Field::maybe("fence-safe", stand.as_ref().and_then(|stand| id(stand.safe))),
+            Field::maybe("fence-safe", safe),
             Field::maybe("fence-window", is_fenced.then(|| self.window_size())),
             Field::maybe("fence-lost", stand.as_ref().map(|stand| stand.lost)),
             waits.map_or(Field { name: "fence-waiting-for", value: Value::Nil }, |whom| {

@@ -67,8 +67,8 @@ pub struct Node {
     pub primary: String,
     /// The promotion that made it what it last was as a primary.
     pub epoch: u64,
-    /// Whether an operator has promised that it hands out nothing as it is: it must be named afresh first.
-    pub is_banned: bool,
+    /// When an operator promised that it hands out nothing as it is: it must be named afresh first.
+    pub banned: Option<u64>,
 }
 
 /// What outlives the process.
@@ -144,7 +144,7 @@ impl Node {
             now_ms: 1_800_000_000_000,
             flaw,
             epoch: 0,
-            is_banned: false,
+            banned: None,
             primary: String::new(),
         }
     }
@@ -183,7 +183,7 @@ impl Node {
     }
 
     /// Executes what the primary sent, which an operator has banned or not.
-    pub fn execute(&mut self, number: u64, item: &Rc<Item>, is_banned: bool) {
+    pub fn execute(&mut self, number: u64, item: &Rc<Item>, banned: Option<u64>) {
         match &**item {
             Item::Effect(bytes) => {
                 let Ok(Payload::Effect(effect)) = decode::<BlockEffect<'_>>(bytes) else { panic!("{bytes:?}") };
@@ -205,10 +205,11 @@ impl Node {
                 let primary = self.primary.clone();
                 match self.fence.told(&set, &primary, &me) {
                     Told::Named => {
-                        self.is_banned &= is_banned;
+                        self.banned = self.banned.filter(|since| banned.is_some() || *since > number);
                         self.save_journal();
                     }
-                    Told::Again | Told::Others => {}
+                    Told::Others => self.save_journal(),
+                    Told::Again => {}
                     Told::Refused(_) if self.flaw == Flaw::NoClaims => {}
                     Told::Refused(_) => self.link = None,
                 }

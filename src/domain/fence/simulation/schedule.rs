@@ -133,7 +133,7 @@ impl Schedule {
         let (count, kind) = (1 + self.below(12) as u64, self.below(20));
         let number = self.number();
         let node = &self.nodes[index];
-        let (Some(value), Role::Primary, false) = (&node.value, node.role, node.is_banned) else { return Ok(()) };
+        let (Some(value), Role::Primary, None) = (&node.value, node.role, node.banned) else { return Ok(()) };
         let envelope = Envelope::default();
         if kind == 0 {
             let id = self.handed_out.keys().copied().max().unwrap_or(0) + count as i64;
@@ -191,8 +191,8 @@ impl Schedule {
                 return;
             }
             self.note(|names| format!("{} executes {number} of {}: {item:?}", names[index], names[of]));
-            let is_banned = self.nodes[of].is_banned;
-            self.nodes[index].execute(number, &item, is_banned);
+            let banned = self.nodes[of].banned;
+            self.nodes[index].execute(number, &item, banned);
         }
     }
 
@@ -274,7 +274,7 @@ impl Schedule {
     fn forget(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let former = node.fence.electable().orphan_of().map(str::to_owned);
-        let (Some(former), Role::Primary, false) = (former, node.role, node.is_banned) else { return };
+        let (Some(former), Role::Primary, None) = (former, node.role, node.banned) else { return };
         self.note(|names| format!("{} forgets {former}", names[index]));
         let node = &mut self.nodes[index];
         let _ = node.fence.forget(&former);
@@ -282,7 +282,8 @@ impl Schedule {
             node.fence.doubted.clear();
         }
         node.save_journal();
-        (0..NODES).filter(|other| *other != index).for_each(|other| self.nodes[other].is_banned = true);
+        let number = self.number();
+        (0..NODES).filter(|other| *other != index).for_each(|other| self.nodes[other].banned = Some(number));
     }
 
     /// A node follows another one from now on: from where it stands, where that is a beginning of the
