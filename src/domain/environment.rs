@@ -3,6 +3,7 @@
 //! only applies effects, never asks.
 
 use crate::audit::Retention;
+use crate::error::Error;
 use crate::fence::{Standing, Ticket, Uid, Wait};
 
 /// Who sent a command. Empty where there is nobody to name.
@@ -40,6 +41,10 @@ pub trait Environment {
     fn known_mark(&self, uid: &Uid) -> Option<u64>;
     /// Whether marks of an allocator say nothing here about ids in use.
     fn is_doubted(&self, uid: &Uid) -> bool;
+    /// Why nothing can be said of a doubted one.
+    fn doubt(&self) -> Error {
+        Error::UnfencedOrigin
+    }
     /// How many ids those wait for who wait for this allocator already.
     fn parked(&self, uid: &Uid) -> u64;
     /// Whom a raise that is not safe yet waits for, in words.

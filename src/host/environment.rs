@@ -10,7 +10,8 @@ use std::cell::OnceCell;
 use std::ptr::null_mut;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::environment::{Caller, Environment};
-use tallybook_domain::fence::{Standing, Uid};
+use tallybook_domain::error::Error;
+use tallybook_domain::fence::{Standing, Uid, Wait};
 use tallybook_domain::limits::NAME_LEN_MAX;
 
 /// The environment of one command. Each answer is looked up at its first use and then kept.
@@ -64,6 +65,11 @@ impl Environment for Live<'_> {
 
     fn is_doubted(&self, uid: &Uid) -> bool {
         fence::is_doubted(uid)
+    }
+
+    fn doubt(&self) -> Error {
+        let unread = || Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..Wait::default() }));
+        if fence::is_journal_read() { Error::UnfencedOrigin } else { unread() }
     }
 
     fn parked(&self, uid: &Uid) -> u64 {

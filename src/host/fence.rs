@@ -174,6 +174,11 @@ pub fn is_doubted(uid: &Uid) -> bool {
     with(|state| state.fence.doubted().contains(uid))
 }
 
+/// Whether the journal has been read, if there is one.
+pub fn is_journal_read() -> bool {
+    with(|state| state.journal.is_read())
+}
+
 /// How many ids are waited for already.
 pub fn parked(uid: &Uid) -> u64 {
     let now_ms = now_ms();
@@ -266,7 +271,10 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 pub fn told(context: &Context, set: &Announcement, me: &[String]) {
     let Role::Replica(primary) = role(context.raw) else { return };
     with(|state| match state.fence.told(set, &primary, me) {
-        Told::Named | Told::Others => state.journal.save_now(&state.fence),
+        Told::Named | Told::Others => {
+            state.journal.save_now(&state.fence);
+            state.warn_of_doubted();
+        }
         Told::Again => {}
         Told::Refused(refusal) => {
             if state.warned_ticks == 0 {
@@ -521,7 +529,7 @@ impl State {
 
     fn warn_of_doubted(&self) {
         let count = self.fence.doubted().len();
-        if count > 0 {
+        if count > 0 && self.journal.is_read() {
             server_log::warning(&format!(
                 "tallybook: nobody knows which ids of {count} fenced allocators are in use: they answer UNFENCED until \
                  IDBLOCK.ADVANCE has said it"

@@ -131,6 +131,11 @@ impl Journal {
         if self.path.is_none() { u64::MAX } else { self.synced.position.load(Ordering::Acquire) }
     }
 
+    /// Whether what stands in the file is known.
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+
     /// Whether there was none when this server started.
     pub fn is_new(&self) -> bool {
         self.is_new

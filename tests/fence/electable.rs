@@ -205,6 +205,10 @@ fn a_replica_that_never_heard_from_its_primary_does_not_take_over_unasked() {
     assert!(error.starts_with("UNFENCED ") && error.contains(&address(&primary)), "{error}");
     primary.kill(); // what FORGET claims
     heir.ok(format!("{FORGET} {}", address(&primary)));
+    let error = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(error.contains("IDBLOCK.ADVANCE"), "{error}");
+    let advance = args!["IDBLOCK.ADVANCE", "ids", checker.beyond()];
+    wait_until("what FORGET demands is safe", PATIENCE, || heir.call(&advance).is_ok());
     reserve_times(100, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 1);
     checker.assert_unique();
 }

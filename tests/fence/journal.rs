@@ -242,6 +242,7 @@ fn two_servers_do_not_share_a_journal() {
     let mut other = second.connect();
     create(&mut other, "exact", "FENCE OFF");
     only_the_fence_is_closed(&mut other);
+    assert!(!other.error("IDBLOCK.RESERVE ids 10").contains("ADVANCE"), "the journal may know it");
     reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     only_the_fence_is_closed(&mut other);
     checker.assert_unique();

@@ -7,7 +7,7 @@
 //!            whether the set was whole (1)
 //!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
 //!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here;
-//!            kind 2: the mark is worth nothing until there is a higher one
+//!            kind 2: its marks are worth nothing
 //! ```
 //!
 //! Records are appended: one for each raise, and one when it has become safe here. The highest of an
@@ -155,10 +155,7 @@ impl Journal {
         let mut records = bytes.chunks(RECORD_LEN);
         while let Some(chunk) = records.next() {
             match decode_record(chunk) {
-                Some((uid, mark, Kind::Mark)) => {
-                    self.doubted.remove(&uid);
-                    self.marks.raise(uid, mark);
-                }
+                Some((uid, mark, Kind::Mark)) => self.marks.raise(uid, mark),
                 Some((uid, _, Kind::Doubt)) => _ = self.doubted.insert(uid),
                 Some((uid, mark, Kind::Claim)) => self.claims.raise(uid, mark),
                 None => return end_or_inside(records),

@@ -213,8 +213,10 @@ pub struct Fence {
     positions: BTreeMap<Uid, u64>,
     /// Marks below which this node itself has handed out ids, which no primary has confirmed to know.
     claims: Marks,
-    /// Allocators whose marks are worth nothing here, until they are raised again.
+    /// Allocators whose marks are worth nothing here, until this node raises them, or follows one that has.
     doubted: BTreeSet<Uid>,
+    /// Whether the journal lacks a doubt, or one that is over.
+    is_unsaved: bool,
     raises: VecDeque<Raise>,
     issued: Ticket,
     granted: Ticket,
@@ -250,6 +252,7 @@ impl Fence {
             positions: BTreeMap::new(),
             claims,
             doubted,
+            is_unsaved: false,
             raises: VecDeque::new(),
             issued: Ticket::default(),
             granted: Ticket::default(),
@@ -309,6 +312,10 @@ impl Fence {
     pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
         self.positions.insert(uid, position);
         self.electable.begin();
+        if self.doubted.remove(&uid) {
+            self.is_unsaved = true;
+            self.announce_again();
+        }
         self.execute(uid, mark);
         self.issued = self.issued.next();
         self.raises.push_back(Raise { ticket: self.issued, uid, mark, journal, target: None });
@@ -318,9 +325,6 @@ impl Fence {
     pub fn execute(&mut self, uid: Uid, mark: u64) {
         if !self.lags(uid, mark) {
             self.behind.remove(&uid);
-        }
-        if self.marks.get(&uid) < Some(mark) {
-            self.doubted.remove(&uid);
         }
         self.marks.raise(uid, mark);
     }
@@ -353,27 +357,29 @@ impl Fence {
     /// place in the stream then.
     pub fn observe(&mut self, view: View<'_>) -> Todo {
         self.replicas_min = view.replicas_min;
-        let mut todo = Todo::default();
+        let mut todo = Todo { save: std::mem::take(&mut self.is_unsaved), ..Todo::default() };
         if std::mem::take(&mut self.has_announced) {
             let told = self.followers.values_mut().filter(|follower| follower.announced == Announced::Somewhere);
             told.for_each(|follower| follower.announced = Announced::Before(view.offset));
             todo.ask = !view.followers.is_empty();
         }
         self.meet(view.followers);
+        let mut has_changed = false;
         for (node, _) in self.followers.iter().filter(|(_, follower)| follower.has_heard()) {
             self.left.remove(node);
-            todo.save |= self.electable.count(node);
+            has_changed |= self.electable.count(node);
             // The former primary itself has nothing against this node: it counts all those that it told.
             if self.electable.orphan_of() == Some(node) {
                 self.electable.adopt();
-                todo.save = true;
+                has_changed = true;
             }
         }
         for raise in self.raises.iter_mut().filter(|raise| raise.target.is_none()) {
             raise.target = Some(view.offset);
             todo.ask = !view.followers.is_empty();
         }
-        if todo.save {
+        if has_changed {
+            todo.save = true;
             self.announce_again();
         }
         // Whoever came is told as soon as that is possible; nobody but itself has to wait for that.
@@ -567,8 +573,8 @@ impl Fence {
             (true, _) => {
                 if node != NOBODY {
                     self.doubted.extend(self.marks.iter().map(|(uid, _)| uid));
+                    self.begin_term();
                 }
-                self.begin_term();
                 self.electable.adopt()
             }
             (false, true) => Forgotten::Online,

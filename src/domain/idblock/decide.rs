@@ -216,7 +216,7 @@ impl IdBlock {
         }
         let stand = self.stand_as_primary(environment)?;
         if environment.is_doubted(self.uid()) {
-            return Err(Error::UnfencedOrigin);
+            return Err(environment.doubt());
         }
         let (reserved, block) = self.run(stand.position, count, at_least, environment)?;
         Ok(self.take_fenced(&stand, reserved, block, environment))
