@@ -143,14 +143,14 @@ pub fn look() {
 
 /// Reads the journal. The server has read its configuration, and no data yet.
 pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
-    let settings = (NEEDS.get_or_init(|| needs).settings)();
+    NEEDS.get_or_init(|| needs);
     let name = (needs.journal)().replace("{port}", &replication::port(context).to_string());
     let opened = if name.is_empty() {
         Opened { journal: Journal::none(), fence: Fence::default() }
     } else {
         // The server may be told to change its directory later; the journal stays where it is.
         let directory = std::env::current_dir().unwrap_or_default();
-        Journal::open(&directory.join(name), settings.window_max)
+        Journal::open(&directory.join(name))
     };
     with(|state| *state = State::new(opened.fence, opened.journal));
     if let Role::Replica(primary) = role(context) {
@@ -206,9 +206,8 @@ pub fn unwait(client: *mut RedisModuleBlockedClient) {
 
 /// This server, which issues, raised the mark of an allocator.
 pub fn raised(uid: &Uid, mark: u64, position: u64) {
-    let window_max = settings().window_max;
     with(|state| {
-        let record = state.journal.append(&state.fence, uid, mark, window_max);
+        let record = state.journal.append(&state.fence, uid, mark);
         state.fence.raise(*uid, mark, position, record);
     });
     look();
@@ -216,7 +215,7 @@ pub fn raised(uid: &Uid, mark: u64, position: u64) {
 
 /// This server executed an effect, after which an allocator has this mark.
 pub fn executed(uid: &Uid, mark: u64) {
-    let (flags, settings) = (flags(), settings());
+    let flags = flags();
     if flags & LOADING != 0 {
         return;
     }
@@ -224,9 +223,9 @@ pub fn executed(uid: &Uid, mark: u64) {
         if state.fence.marks().get(uid) >= Some(mark) {
             // The journal has it already.
         } else if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
-            state.journal.append_now(&state.fence, uid, mark, settings.window_max, settings.replica_sync);
+            state.journal.append_now(&state.fence, uid, mark, settings().replica_sync);
         } else {
-            state.journal.append(&state.fence, uid, mark, settings.window_max);
+            state.journal.append(&state.fence, uid, mark);
         }
         state.fence.execute(*uid, mark);
     });
@@ -393,7 +392,6 @@ pub fn loading_ended(is_whole: bool) {
 
 /// A tenth of a second has passed.
 pub fn tick() {
-    let window_max = settings().window_max;
     with(|state| {
         state.ticks = state.ticks.wrapping_add(1);
         state.warned_ticks = state.warned_ticks.saturating_sub(1);
@@ -401,7 +399,7 @@ pub fn tick() {
         state.leaves |= state.journal.is_unsound();
         if state.ticks.is_multiple_of(SECOND_TICKS) {
             state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
-            state.journal.retry(&mut state.fence, window_max);
+            state.journal.retry(&mut state.fence);
         }
         if !state.fence.marks().is_empty() || !state.parked.is_empty() || state.leaves {
             look();

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use tallybook_domain::fence::journal::{Damage, Kind, copies, decode, encode, record};
+use tallybook_domain::fence::journal::{self, Damage, RECORD_LEN, decode, encode};
 use tallybook_domain::fence::{Fence, Journal as Found, Uid};
 
 /// Records that may pile up behind those that count, before the file is written anew.
@@ -76,9 +76,9 @@ impl Journal {
     }
 
     /// Reads the journal at `path`, where there is one. It is made with the first mark.
-    pub fn open(path: &Path, window_max: u64) -> Opened {
+    pub fn open(path: &Path) -> Opened {
         let mut journal = Journal { path: Some(path.to_owned()), is_read: false, ..Journal::none() };
-        let fence = match journal.read(window_max) {
+        let fence = match journal.read() {
             Ok(fence) => fence,
             Err(error) => {
                 journal.fail(&error);
@@ -88,7 +88,7 @@ impl Journal {
         Opened { journal, fence }
     }
 
-    fn read(&mut self, window_max: u64) -> io::Result<Fence> {
+    fn read(&mut self) -> io::Result<Fence> {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -100,7 +100,7 @@ impl Journal {
         lock(&file)?;
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
-        let mut found = match decode(&bytes) {
+        let found = match decode(&bytes) {
             Ok(found) => found,
             Err(corrupt) => {
                 server_log::warning(&format!(
@@ -115,8 +115,7 @@ impl Journal {
         self.file = Some(Arc::new(file));
         let damage = found.damage;
         if damage != Damage::None {
-            server_log::warning(&damaged(&path, damage, window_max));
-            found.marks.skip(window_max);
+            server_log::warning(&damaged(&path, damage));
         }
         let fence = Fence::new(found);
         if damage != Damage::None {
@@ -161,10 +160,10 @@ impl Journal {
     }
 
     /// Writes a mark and returns the position at which it stands. It is on the disk later.
-    pub fn append(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64) -> u64 {
+    pub fn append(&mut self, fence: &Fence, uid: &Uid, mark: u64) -> u64 {
         self.written += 1;
         if self.path.is_some() {
-            match self.write(fence, uid, mark, window_max) {
+            match self.write(fence, uid, mark) {
                 Ok(()) => self.sync_later(),
                 Err(error) => self.fail(&error),
             }
@@ -173,12 +172,12 @@ impl Journal {
     }
 
     /// The same on a replica: it is on the disk before this returns, if that is wanted.
-    pub fn append_now(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64, sync: bool) {
+    pub fn append_now(&mut self, fence: &Fence, uid: &Uid, mark: u64, sync: bool) {
         self.written += 1;
         if self.path.is_none() {
             return;
         }
-        let written = self.write(fence, uid, mark, window_max);
+        let written = self.write(fence, uid, mark);
         let synced = written.and_then(|()| if sync { self.file()?.sync_data() } else { Ok(()) });
         match synced {
             Ok(()) => self.synced.position.store(self.written, Ordering::Release),
@@ -189,22 +188,25 @@ impl Journal {
         }
     }
 
-    fn write(&mut self, fence: &Fence, uid: &Uid, mark: u64, window_max: u64) -> io::Result<()> {
+    fn write(&mut self, fence: &Fence, uid: &Uid, mark: u64) -> io::Result<()> {
         if let Some(failure) = &self.failure {
             return Err(io::Error::other(failure.clone()));
         }
         if self.file.is_none() || self.records > count(fence).saturating_mul(2).saturating_add(SURPLUS_MAX) {
             self.rewrite(fence)?;
         }
+        self.push(&journal::raise(fence.marks(), uid, mark))
+    }
+
+    /// Appends records. Half a record would pass for damage, so what cannot be written whole is cut off again.
+    fn push(&mut self, records: &[u8]) -> io::Result<()> {
         let file = self.file()?;
         let len = file.metadata()?.len();
-        for _ in 0..copies(fence.marks().get(uid), mark, window_max) {
-            if let Err(error) = (&*file).write_all(&record(uid, mark, Kind::Mark)) {
-                file.set_len(len)?; // half a record would pass for damage
-                return Err(error);
-            }
-            self.records += 1;
+        if let Err(error) = (&*file).write_all(records) {
+            file.set_len(len)?;
+            return Err(error);
         }
+        self.records += u64::try_from(records.len() / RECORD_LEN).unwrap_or(u64::MAX);
         Ok(())
     }
 
@@ -212,9 +214,7 @@ impl Journal {
     /// so nobody waits until it is on the disk.
     pub fn claim(&mut self, uid: &Uid, mark: u64) {
         if self.path.is_some() && self.failure.is_none() {
-            let written = self.file().and_then(|file| (&*file).write_all(&record(uid, mark, Kind::Claim)));
-            self.records += 1;
-            match written {
+            match self.push(&journal::claim(uid, mark)) {
                 Ok(()) => self.sync_later(),
                 Err(error) => self.fail(&error),
             }
@@ -279,7 +279,7 @@ impl Journal {
 
     /// Tries again what failed. To be called now and then. What could not be read at the start is read as
     /// soon as that is possible.
-    pub fn retry(&mut self, fence: &mut Fence, window_max: u64) {
+    pub fn retry(&mut self, fence: &mut Fence) {
         if self.synced.has_failed.swap(false, Ordering::AcqRel) {
             self.fail(&io::Error::other("it could not be brought to the disk"));
         }
@@ -287,7 +287,7 @@ impl Journal {
             return;
         }
         if !self.is_read {
-            match self.read(window_max) {
+            match self.read() {
                 Ok(found) => fence.found(&found),
                 Err(error) => return self.fail(&error),
             }
@@ -339,12 +339,12 @@ fn count(fence: &Fence) -> u64 {
     u64::try_from(records).unwrap_or(u64::MAX)
 }
 
-fn damaged(path: &Path, damage: Damage, window_max: u64) -> String {
+fn damaged(path: &Path, damage: Damage) -> String {
     let path = path.display();
     match damage {
         Damage::End => format!(
-            "tallybook found the end of its journal {path} damaged: allocators begin {window_max} ids above their last \
-             mark in it"
+            "tallybook found the end of its journal {path} damaged: allocators begin as far above their last mark in it as a \
+             raise may have gone that it lost"
         ),
         _ => format!(
             "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \

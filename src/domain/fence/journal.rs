@@ -5,7 +5,8 @@
 //!   header   "TALLYFNC", version (1 byte), length of the body (4, little endian), body, CRC-32 of all that (4)
 //!   body     the primary of an orphan: bytes, empty for none; electable nodes, heirs: count u64, bytes each;
 //!            whether the set was whole (1)
-//!   record   uid (16), mark (8, little endian), kind (1), 3 zero bytes, CRC-32 of these 28 (4)     32 bytes
+//!   record   uid (16), mark (8, little endian), kind (1), exponent (1), 2 zero bytes, CRC-32 of these 28 (4)
+//!            exponent: a raise from this mark that goes no further than 2 to that is written once
 //!            kind 0: this node raised or executed the mark; kind 1: ids below it were handed out here;
 //!            kind 2: its marks are worth nothing
 //! ```
@@ -15,10 +16,11 @@
 //! have piled up, a whole new file takes the place of the old one. So a write that was cut short can
 //! only be that of a record.
 //!
-//! What such a write may have lost is one raise. A raise of no more than `fence-window-max` is written
-//! once, and who reads a damaged end begins so much higher; a larger one, as of a time-sortable
-//! allocator that was idle, is written twice, one after the other, so that one of them is whole.
+//! What such a write may have lost is one raise. One that goes about as far as the one before it is written
+//! once, and who reads a damaged end begins so much higher; one that goes further is written twice, one
+//! after the other, so that one of them is whole.
 
+use super::marks::Known;
 use super::{Electable, Fence, Marks, Uid};
 use crate::wire::{Corrupt, Reader};
 use std::collections::BTreeSet;
@@ -59,7 +61,7 @@ pub enum Damage {
     /// They could.
     #[default]
     None,
-    /// The last write was cut short or garbled: one raise may be missing.
+    /// The last write was cut short or garbled: one raise may be missing, and the marks are so much higher.
     End,
     /// More than that: any number of raises may be missing, so no mark is worth anything.
     Inside,
@@ -80,20 +82,26 @@ pub struct Journal {
     pub damage: Damage,
 }
 
-/// The record of a mark.
-pub fn record(uid: &Uid, mark: u64, kind: Kind) -> [u8; RECORD_LEN] {
+/// What is to be written when a node that knows these marks raises or executes another one.
+pub fn raise(marks: &Marks, uid: &Uid, mark: u64) -> Vec<u8> {
+    let record = record(uid, marks.raised(uid, mark), Kind::Mark);
+    record.repeat(if marks.is_leap(uid, mark) { 2 } else { 1 })
+}
+
+/// What is to be written when ids below a mark are handed out here from now on.
+pub fn claim(uid: &Uid, mark: u64) -> [u8; RECORD_LEN] {
+    record(uid, Known { mark, exponent: 0 }, Kind::Claim)
+}
+
+fn record(uid: &Uid, known: Known, kind: Kind) -> [u8; RECORD_LEN] {
     let mut record = [0; RECORD_LEN];
     let (summed, sum) = record.split_at_mut(SUMMED_LEN);
     let (name, rest) = summed.split_at_mut(uid.len());
     name.copy_from_slice(uid);
-    rest.iter_mut().zip(mark.to_le_bytes().into_iter().chain([kind.byte()])).for_each(|(place, byte)| *place = byte);
+    let fields = known.mark.to_le_bytes().into_iter().chain([kind.byte(), known.exponent]);
+    rest.iter_mut().zip(fields).for_each(|(place, byte)| *place = byte);
     sum.copy_from_slice(&crc32fast::hash(summed).to_le_bytes());
     record
-}
-
-/// How often the record of a raise is to be written.
-pub fn copies(known: Option<u64>, mark: u64, window_max: u64) -> usize {
-    if mark.saturating_sub(known.unwrap_or(0)) > window_max { 2 } else { 1 }
 }
 
 /// A whole file.
@@ -106,10 +114,9 @@ pub fn encode(fence: &Fence) -> Vec<u8> {
     out.extend(body);
     out.extend(crc32fast::hash(&out).to_le_bytes());
     for (kind, marks) in [(Kind::Mark, &fence.marks), (Kind::Claim, &fence.claims)] {
-        marks.iter().for_each(|(uid, mark)| out.extend(record(&uid, mark, kind)));
+        marks.all().for_each(|(uid, known)| out.extend(record(&uid, known, kind)));
     }
-    let doubted = fence.doubted.iter().filter_map(|uid| Some((uid, fence.marks.get(uid)?)));
-    doubted.for_each(|(uid, mark)| out.extend(record(uid, mark, Kind::Doubt)));
+    fence.doubted.iter().for_each(|uid| out.extend(record(uid, Known { mark: 0, exponent: 0 }, Kind::Doubt)));
     out
 }
 
@@ -137,6 +144,7 @@ pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
         journal.marks = Marks::default();
     }
     if journal.damage == Damage::End {
+        journal.marks.skip();
         // What was lost may have been a claim.
         journal.marks.iter().for_each(|(uid, mark)| journal.claims.raise(uid, mark));
     }
@@ -155,9 +163,9 @@ impl Journal {
         let mut records = bytes.chunks(RECORD_LEN);
         while let Some(chunk) = records.next() {
             match decode_record(chunk) {
-                Some((uid, mark, Kind::Mark)) => self.marks.raise(uid, mark),
+                Some((uid, known, Kind::Mark)) => self.marks.put(uid, known),
                 Some((uid, _, Kind::Doubt)) => _ = self.doubted.insert(uid),
-                Some((uid, mark, Kind::Claim)) => self.claims.raise(uid, mark),
+                Some((uid, known, Kind::Claim)) => self.claims.put(uid, known),
                 None => return end_or_inside(records),
             }
         }
@@ -165,15 +173,18 @@ impl Journal {
     }
 }
 
-fn decode_record(chunk: &[u8]) -> Option<(Uid, u64, Kind)> {
+fn decode_record(chunk: &[u8]) -> Option<(Uid, Known, Kind)> {
     let (summed, sum) = chunk.split_at_checked(SUMMED_LEN)?;
     if sum != crc32fast::hash(summed).to_le_bytes() {
         return None;
     }
     let mut reader = Reader::new(summed);
     let (uid, mark) = (reader.array().ok()?, u64::from_le_bytes(reader.array().ok()?));
-    let kind = reader.u8().ok()?;
-    [Kind::Mark, Kind::Claim, Kind::Doubt].into_iter().find(|known| known.byte() == kind).map(|kind| (uid, mark, kind))
+    let (kind, exponent) = (reader.u8().ok()?, reader.u8().ok()?);
+    [Kind::Mark, Kind::Claim, Kind::Doubt]
+        .into_iter()
+        .find(|known| known.byte() == kind)
+        .map(|kind| (uid, Known { mark, exponent }, kind))
 }
 
 /// A bad record that is followed by nothing, or by room that was never written, was the last one.

@@ -4,7 +4,7 @@ use super::schedule::Flaw;
 use crate::audit::Retention;
 use crate::effect::{BlockEffect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
-use crate::fence::journal::{self, Damage, Kind, copies, record};
+use crate::fence::journal::{self, Damage};
 use crate::fence::{Announcement, Fence, Journal, Standing, Told, Uid, View};
 use crate::idblock::IdBlock;
 use crate::simulation::{loaded, sections};
@@ -223,9 +223,7 @@ impl Node {
         if self.disk.journal.is_empty() {
             self.save_journal();
         }
-        for _ in 0..copies(self.fence.marks().get(&uid), mark, WINDOW_MAX) {
-            self.disk.journal.extend(record(&uid, mark, Kind::Mark));
-        }
+        self.disk.journal.extend(journal::raise(self.fence.marks(), &uid, mark));
         self.disk.written += 1;
     }
 
@@ -267,7 +265,7 @@ impl Node {
             self.save_journal();
         }
         for (uid, mark) in todo.granted {
-            self.disk.journal.extend(record(&uid, mark, Kind::Claim));
+            self.disk.journal.extend(journal::claim(&uid, mark));
         }
         todo.announce.then(|| self.fence.announcement().encode())
     }
@@ -277,15 +275,12 @@ impl Node {
     pub fn restart(&mut self, snapshot: Option<Snapshot>, lost: usize) {
         let len = self.disk.journal.len().saturating_sub(lost);
         self.disk.journal.truncate(len);
-        let mut journal = match self.disk.journal.as_slice() {
+        let journal = match self.disk.journal.as_slice() {
             [] => Journal::default(),
             bytes => journal::decode(bytes).expect("a header is never torn"),
         };
         let damage = journal.damage;
         assert_ne!(damage, Damage::Inside);
-        if damage == Damage::End {
-            journal.marks.skip(WINDOW_MAX);
-        }
         self.fence = Fence::new(journal);
         self.flaw.apply_to(&mut self.fence);
         self.followers.clear();
