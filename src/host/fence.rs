@@ -15,7 +15,7 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE,
     RedisModuleBlockedClient, RedisModuleCtx, RedisModuleString,
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -37,8 +37,8 @@ pub struct Settings {
 /// How long a request for acknowledgements may be on its way before it is made again.
 const ASK_AGAIN_MS: u64 = 100;
 
-/// How long a replica may be gone before an operator is told.
-const GONE_MS: u64 = 10_000;
+/// How long something may be amiss before an operator is told.
+const TROUBLE_MS: u64 = 10_000;
 
 /// Ticks in a second, in which a journal that failed is tried again, and an announcement is earned.
 const SECOND_TICKS: u32 = 10;
@@ -87,13 +87,47 @@ struct State {
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
-    /// Electable nodes that do not follow: since when, and whether that was logged.
-    gone: BTreeMap<String, (u64, bool)>,
+    /// What an operator should hear of if it lasts: since when, and whether that was logged.
+    troubles: BTreeMap<Trouble, (u64, bool)>,
     /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
     kept: HashSet<(i32, Vec<u8>)>,
     kept_ms: u64,
     ticks: u32,
     announcements: u32,
+}
+
+/// What may pass by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// An electable node does not follow.
+    Gone(String),
+    /// This server is an orphan of that one.
+    Orphan(String),
+    /// Two connections come from this address.
+    Double(String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Gone(node) => write!(
+                f,
+                "replica {node} is gone; fenced allocators stop when their windows are used up. If it never comes back: \
+                 IDBLOCK.FENCE FORGET {node}"
+            ),
+            Trouble::Orphan(node) => write!(
+                f,
+                "this server was promoted before it was told who else could take over, and fenced allocators wait for \
+                 {node} to follow it. If that never will: IDBLOCK.FENCE FORGET {node}, then IDBLOCK.ADVANCE every \
+                 allocator past the ids in use"
+            ),
+            Trouble::Double(node) => write!(
+                f,
+                "two connections come from {node}. If these are two replicas, ids can come twice: give each an address of \
+                 its own (replica-announce-ip, replica-announce-port)"
+            ),
+        }
+    }
 }
 
 /// Where a dataset that is being loaded comes from.
@@ -292,7 +326,6 @@ pub fn forget(node: &str) -> Forgotten {
         let was_doubted = state.fence.doubted().len();
         let forgotten = state.fence.forget(node);
         if forgotten == Forgotten::Gone {
-            state.gone.remove(node);
             state.journal.save(&state.fence);
             server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));
             if was_doubted < state.fence.doubted().len() {
@@ -309,8 +342,11 @@ pub fn forget(node: &str) -> Forgotten {
 pub fn give_in(context: &Context, node: &str) -> Forgotten {
     match role(context.raw) {
         Role::Replica(primary) if primary == node => with(|state| {
-            state.fence.give_in();
+            if !state.fence.give_in() {
+                return Forgotten::Unknown;
+            }
             state.journal.save_now(&state.fence);
+            server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it may hand out anything"));
             Forgotten::Gone
         }),
         _ => Forgotten::Unknown,
@@ -457,7 +493,7 @@ impl State {
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
-            gone: BTreeMap::new(),
+            troubles: BTreeMap::new(),
             kept: HashSet::new(),
             kept_ms: 0,
             ticks: 0,
@@ -475,7 +511,7 @@ impl State {
         let view = View { offset, followers, replicas_min, may_announce };
         let Todo { save, announce, ask, granted } = self.fence.observe(view);
         granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
-        self.warn_of_gone(now_ms);
+        self.warn_of_troubles(now_ms);
         // What this server may forget, nobody shall rely on.
         self.is_unsaved = (self.is_unsaved || save) && !self.journal.save(&self.fence);
         if announce && self.is_unsaved {
@@ -535,18 +571,21 @@ impl State {
         }
     }
 
-    fn warn_of_gone(&mut self, now_ms: u64) {
-        let fence = &self.fence;
-        self.gone.retain(|node, _| fence.acknowledged(node).is_none());
-        for node in fence.electable().members().filter(|node| fence.acknowledged(node).is_none()) {
-            let (since_ms, warned) = self.gone.entry(node.to_owned()).or_insert((now_ms, false));
-            if !*warned && now_ms.saturating_sub(*since_ms) >= GONE_MS {
-                *warned = true;
-                server_log::warning(&format!(
-                    "tallybook: replica {node} has been gone for {} s; fenced allocators stop when their windows are used \
-                     up. If it never comes back: IDBLOCK.FENCE FORGET {node}",
-                    GONE_MS / 1000
-                ));
+    fn warn_of_troubles(&mut self, now_ms: u64) {
+        let (fence, electable) = (&self.fence, self.fence.electable());
+        let gone = electable.members().filter(|node| fence.acknowledged(node).is_none());
+        let troubles: BTreeSet<Trouble> = gone
+            .map(|node| Trouble::Gone(node.to_owned()))
+            .chain(electable.orphan_of().map(|node| Trouble::Orphan(node.to_owned())))
+            .chain(fence.doubles().map(|node| Trouble::Double(node.to_owned())))
+            .collect();
+        self.troubles.retain(|trouble, _| troubles.contains(trouble));
+        for trouble in troubles {
+            let text = format!("tallybook: {trouble}");
+            let (since_ms, is_told) = self.troubles.entry(trouble).or_insert((now_ms, false));
+            if !*is_told && now_ms.saturating_sub(*since_ms) >= TROUBLE_MS {
+                *is_told = true;
+                server_log::warning(&text);
             }
         }
     }

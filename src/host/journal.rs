@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use std::ffi::{OsString, c_void};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -98,8 +99,14 @@ impl Journal {
             file => file?,
         };
         lock(&file)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
+        if !journal::is_ours(&bytes) {
+            return Err(io::Error::other("it is no journal of ours, and stays as it is"));
+        }
         let found = match decode(&bytes) {
             Ok(found) => found,
             Err(corrupt) => {
@@ -284,7 +291,11 @@ impl Journal {
             self.fail(&io::Error::other("it could not be brought to the disk"));
         }
         if self.failure.is_none() {
-            return;
+            if self.is_lost() {
+                self.fail(&io::Error::other("somebody has taken it away"));
+            } else {
+                return;
+            }
         }
         if !self.is_read {
             match self.read() {
@@ -293,6 +304,13 @@ impl Journal {
             }
         }
         self.save(fence);
+    }
+
+    /// Whether the file is not where it was.
+    fn is_lost(&self) -> bool {
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let (Some(path), Some(file)) = (&self.path, &self.file) else { return false };
+        file.metadata().is_ok_and(|ours| fs::metadata(path).ok().map(id) != Some(id(ours)))
     }
 
     fn fail(&mut self, error: &io::Error) {

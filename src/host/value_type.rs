@@ -7,6 +7,7 @@ use redis_module::raw::{
     RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
     RedisModuleTypeMethods,
 };
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -191,12 +192,22 @@ impl Drop for Buffer {
     }
 }
 
+/// The value, at the mark that this server knows of: another one that gets it, as by DUMP, knows no other.
+fn known<T: ValueType>(value: &T) -> Cow<'_, T> {
+    let behind = value.mark().and_then(|(uid, mark)| fence::known_mark(&uid).filter(|known| *known > mark));
+    behind.map_or(Cow::Borrowed(value), |known| {
+        let mut value = value.clone();
+        value.catch_up(known);
+        Cow::Owned(value)
+    })
+}
+
 unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut c_void) {
     guard(
         || (),
         || {
             // SAFETY: the server passes one of our values.
-            let value = unsafe { self::value::<T>(value) };
+            let value = known(unsafe { self::value::<T>(value) });
             let mut before: Option<Vec<u8>> = None;
             value.sections(&mut |section| {
                 if let Some(before) = before.replace(section.to_vec()) {
@@ -217,7 +228,7 @@ unsafe extern "C" fn aof_rewrite<T: ValueType>(
         || (),
         || {
             // SAFETY: the server passes one of our values.
-            let value = unsafe { self::value::<T>(value) };
+            let value = known(unsafe { self::value::<T>(value) });
             let mut restore = Restore::new();
             let emit = |payload: &[u8]| {
                 let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"sb".as_ptr());

@@ -241,7 +241,7 @@ fn a_follower_that_comes_and_goes_holds_up_nobody() {
 }
 
 /// How much a primary has sent to its replicas so far.
-fn offset(primary: &Server) -> u64 {
+pub fn offset(primary: &Server) -> u64 {
     primary.connect().fields("INFO replication")["master_repl_offset"].parse().expect("an offset")
 }
 

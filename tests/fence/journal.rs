@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const JOURNAL: &str = "marks.fence";
+const MAGIC: &str = "TALLYFNC";
 /// Bytes of a record: one mark.
 const RECORD: usize = 32;
 const WINDOW: i64 = 100;
@@ -139,7 +140,8 @@ fn a_journal_with_a_flipped_bit_anywhere_repeats_nothing() {
     let remains = Remains::leave();
     for _ in 0..scale(10, 500) {
         let mut journal = remains.journal.clone();
-        let (at, bit) = (chance.random_range(0..journal.len()), chance.random_range(0..8));
+        // Without its first bytes it is no journal, see below.
+        let (at, bit) = (chance.random_range(MAGIC.len()..journal.len()), chance.random_range(0..8));
         journal[at] ^= 1 << bit;
         remains.go_on_with(&journal, &format!("bit {bit} of byte {at} flipped"));
     }
@@ -227,6 +229,47 @@ fn a_journal_that_cannot_be_opened_closes_the_fence_alone() {
     create(&mut client, "ids", "");
     create(&mut client, "exact", "FENCE OFF");
     only_the_fence_is_closed(&mut client);
+}
+
+/// An operator may name any file, such as the dataset.
+#[test]
+fn what_is_no_journal_is_left_alone() {
+    let home = Directory::create();
+    let server = server_in(home.path()).start();
+    server.connect().ok("SET key value");
+    server.connect().ok("SAVE");
+    drop(server);
+    let dump = home.path().join("dump.rdb");
+    let before = fs::read(&dump).expect("a dataset");
+    let mut fifo = Command::new("mkfifo");
+    assert!(fifo.arg(home.path().join("fifo")).status().expect("mkfifo").success());
+    for name in ["dump.rdb", "fifo", ".", ".."] {
+        let server = server_in(home.path()).config("tallybook.fence-journal", name).start();
+        let mut client = server.connect();
+        create(&mut client, "ids", "");
+        create(&mut client, "exact", "FENCE OFF");
+        only_the_fence_is_closed(&mut client);
+        assert_eq!(client.text("GET key"), "value", "{name}");
+    }
+    assert!(fs::read(&dump).expect("a dataset") == before);
+}
+
+#[test]
+fn a_journal_that_is_taken_away_is_written_anew() {
+    let home = Directory::create();
+    let mut server = server_in(home.path()).start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    client.ok("SAVE");
+    let checker = Checker::new("ids");
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    fs::remove_file(home.path().join(JOURNAL)).expect("a journal");
+    wait_until("it is back", PATIENCE, || fs::read(home.path().join(JOURNAL)).is_ok_and(|bytes| !bytes.is_empty()));
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    server.kill();
+    server.restart();
+    reserve_times(30, &mut server.connect(), "IDBLOCK.RESERVE ids 10", &checker, 0);
+    checker.assert_unique();
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a server knows of marks and of others, and its dataset or its primary does not.
 
+use super::electable::offset;
 use super::{Checker, address, create, drain, fields, reserve, reserve_times, wait_for_electable};
 use crate::harness::*;
+use std::time::Duration;
 
 /// Waits until a replica was told who could take over, itself among them.
 #[track_caller]
@@ -79,6 +81,40 @@ fn what_came_by_copy_or_restore_is_in_the_journal() {
     for key in ["ids", "copied", "restored"] {
         reserve(&mut client, &*format!("IDBLOCK.RESERVE {key} 10"));
     }
+}
+
+/// Whoever refuses is connected all the time, and asked for acknowledgements; the stream stays small all the same.
+#[test]
+fn a_follower_that_refuses_makes_no_storm() {
+    let Pair { primary, replica } = Pair::start();
+    let (checker, mut client) = (Checker::new("ids"), primary.connect());
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&primary, &[&replica]);
+    reserve_times(3, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    synced(&primary, &replica);
+    let mut other = replica.connect();
+    other.ok("REPLICAOF NO ONE");
+    wait_until("the other one waits for nobody", PATIENCE, || {
+        let _ = other.call(["IDBLOCK.FENCE", "FORGET", &address(&primary)]);
+        fields(&other.value("IDBLOCK.FENCE"))["electable"] == redis::Value::Array(Vec::new())
+    });
+    reserve_times(100, &mut other, "IDBLOCK.RESERVE ids 10", &checker, 1);
+    other.ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+    let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    wait_until("the primary knows of it", PATIENCE, || {
+        client.error("IDBLOCK.RESERVE ids 10").contains("left instead of acknowledging: its log may say why")
+    });
+    wait_until("its log says why", PATIENCE, || replica.log().contains("tallybook: IDBLOCK.ADVANCE ids "));
+    let before = offset(&primary);
+    let _ = holds_within(Duration::from_secs(5), || client.call("IDBLOCK.RESERVE ids 10").is_ok());
+    let sent = offset(&primary) - before;
+    assert!(sent < 20_000, "{sent} bytes in 5 s, after {refusal}");
+    let log = replica.log();
+    let advice = log.lines().rev().find_map(|line| Some(line.split_once("tallybook: IDBLOCK.ADVANCE ")?.1));
+    let advance = format!("IDBLOCK.ADVANCE {}", advice.expect("an advice"));
+    wait_until("it is advanced", PATIENCE, || client.call(&*advance).is_ok());
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    checker.assert_unique();
 }
 
 /// The servers between may have counted others that this one has never heard of.

@@ -112,9 +112,9 @@ impl Electable {
         self.heirs.iter().filter(is_beside).cloned().collect()
     }
 
-    /// An operator answers for the heirs.
-    pub(super) fn disinherit(&mut self) {
-        self.heirs.clear();
+    /// An operator answers for the heirs. Returns whether there are any.
+    pub(super) fn disinherit(&mut self) -> bool {
+        !std::mem::take(&mut self.heirs).is_empty()
     }
 
     /// What was learned before the journal could be read counts too.

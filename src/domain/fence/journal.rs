@@ -120,6 +120,11 @@ pub fn encode(fence: &Fence) -> Vec<u8> {
     out
 }
 
+/// Whether a file may be replaced by a journal: it is one, or nothing.
+pub fn is_ours(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.starts_with(MAGIC)
+}
+
 /// Reads a file. An error is that of the header: nothing of the file can be used then.
 pub fn decode(bytes: &[u8]) -> Result<Journal, Corrupt> {
     let mut reader = Reader::new(bytes);

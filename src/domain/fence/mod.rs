@@ -560,10 +560,11 @@ impl Fence {
         Some(announcement.positions.get(uid).copied().unwrap_or(begins))
     }
 
-    /// An operator answers for all that this node knows and its primary does not.
-    pub fn give_in(&mut self) {
-        self.claims = Marks::default();
-        self.electable.disinherit();
+    /// An operator answers for all that this node knows and its primary does not. Returns whether there is
+    /// anything.
+    pub fn give_in(&mut self) -> bool {
+        let has_claims = !std::mem::take(&mut self.claims).is_empty();
+        self.electable.disinherit() || has_claims
     }
 
     /// An operator says that a node will never issue again. If it is that of whose dataset this one is an
@@ -595,6 +596,11 @@ impl Fence {
         self.granted = self.issued;
         self.followers.clear();
         self.left.clear();
+    }
+
+    /// Addresses from which more than one connection comes.
+    pub fn doubles(&self) -> impl Iterator<Item = &str> {
+        self.followers.iter().filter(|(_, follower)| follower.connections > 1).map(|(node, _)| node.as_str())
     }
 
     /// Those that the oldest raise waits for; without one, those that a next one would.
