@@ -543,7 +543,8 @@ impl State {
         if !heirs.is_empty() {
             warn(format!(
                 "it does not count {}, which this server, while it was a primary itself, told to take over from it. Let \
-                 that one follow it too; or, if that one hands out nothing, here IDBLOCK.FENCE FORGET {primary}",
+                 that one follow it too, and do what its log says; or, if no id of that one is in use, here \
+                 IDBLOCK.FENCE FORGET {primary}",
                 heirs.join(", ")
             ));
         }

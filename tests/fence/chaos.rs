@@ -1,11 +1,12 @@
 //! Three servers, and whatever can happen to them, in any order, while each has a client that never leaves it: also what
 //! no operator would do, such as to make a primary the replica of a server that knows less.
 
-use super::{Crowd, Operator, are_electable, trio};
+use super::{Checker, Crowd, Operator, are_electable, opens_a_window, safe, trio};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Events between two times of peace.
@@ -104,9 +105,17 @@ impl World {
         let others: Vec<&Server> = self.servers.iter().filter(|server| server.port() != primary.port()).collect();
         others.iter().for_each(|replica| follow(replica, primary));
         let operator = Operator::new(&self.servers, crowd);
-        let before = crowd.granted_by(node);
+        let furthest = |checker: &Checker| {
+            let ends = self.servers.iter().map(|server| safe(&mut server.connect(), checker.name()));
+            (checker.name().to_owned(), ends.max().expect("servers"))
+        };
+        let before: BTreeMap<String, i64> = crowd.checkers().iter().map(furthest).collect();
         let is_well = || {
-            are_electable(&mut client, &others) && operator.knows_all(&mut client) && crowd.granted_by(node) > before
+            are_electable(&mut client, &others)
+                && crowd
+                    .checkers()
+                    .iter()
+                    .all(|allocator| opens_a_window(&mut client, before[allocator.name()], allocator, node))
         };
         let Some(helped) = operator.sees_to(PATIENCE * 2, || Some(primary), is_well) else {
             panic!("no peace under {node}: {}\n{}", self.story.join(", "), self.fences());

@@ -57,23 +57,29 @@ impl<'a> Operator<'a> {
                 let _ = client.call(args!["IDBLOCK.ADVANCE", checker.name(), checker.beyond()]); // it may have to wait
             }
         }
-        for (other, read) in others() {
-            let log = other.log();
-            let lines = || log[*read..].lines().filter_map(|line| Some(line.split_once("tallybook: ")?.1));
-            for advice in lines().filter(|line| line.starts_with("IDBLOCK.ADVANCE ")) {
-                let _ = client.call(advice);
-            }
-            let forget = format!("IDBLOCK.FENCE FORGET {}", address(primary));
-            if lines().any(|line| line.starts_with("it does not count") && line.ends_with(&forget)) {
-                let _ = other.connect().call(forget); // it may have been heard meanwhile
+        let refusals: Vec<(&Server, Vec<String>)> =
+            others().filter_map(|(other, read)| Some((*other, refusal(other, *read, primary)?))).collect();
+        for advice in refusals.iter().flat_map(|(_, lines)| lines).filter(|line| line.starts_with("IDBLOCK.ADVANCE ")) {
+            let _ = client.call(&**advice);
+        }
+        // Those that follow may each wait for the other one to be counted. None lacks an id then.
+        let waits_for_others = |lines: &[String]| lines.len() == 1 && lines[0].starts_with("it does not count ");
+        if refusals.len() == others().count() && refusals.iter().all(|(_, lines)| waits_for_others(lines)) {
+            for (other, _) in refusals {
+                let _ = other.connect().call(["IDBLOCK.FENCE", "FORGET", &address(primary)]);
             }
         }
     }
+}
 
-    /// Whether nobody has to say anything any more before ids are handed out.
-    pub fn knows_all(&self, primary: &mut Client) -> bool {
-        !self.crowd.checkers().iter().any(|checker| is_doubted(primary, checker.name()))
-    }
+/// What a server said last of why this primary gets no acknowledgement, if it said anything.
+fn refusal(server: &Server, read: usize, primary: &Server) -> Option<Vec<String>> {
+    let log = server.log();
+    let lines: Vec<&str> = log[read..].lines().filter_map(|line| Some(line.split_once("tallybook: ")?.1)).collect();
+    let begins = format!("the primary {} gets no acknowledgement from here", address(primary));
+    let at = lines.iter().rposition(|line| line.starts_with(&begins))?;
+    let reasons = lines[at + 1..].iter().take_while(|line| !line.starts_with("the primary "));
+    Some(reasons.map(|line| (*line).to_owned()).collect())
 }
 
 fn is_doubted(client: &mut Client, key: &str) -> bool {
