@@ -21,7 +21,7 @@ fn schedules(flaw: Flaw, first: u64, count: u64) -> Result<u64, (u64, String)> {
 
 #[test]
 fn no_schedule_makes_an_id_twice() {
-    let (first, count) = (seed() >> 1, scale(5_000, 200_000));
+    let (first, count) = (seed() >> 1, scale(5_000, 2_000_000));
     match schedules(Flaw::None, first, count) {
         Ok(ids) => {
             println!("{count} schedules, {ids} ids");
