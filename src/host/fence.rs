@@ -78,7 +78,8 @@ struct State {
     parked: Vec<Parked>,
     /// Whether the connection to the primary is to be given up.
     leaves: bool,
-    /// Ticks until the reason may be logged again.
+    /// Who got no acknowledgement last, and why; ticks until the same may be logged again.
+    refused: Option<(String, Refusal)>,
     warned_ticks: u32,
     /// Whether the electable set is another one than the journal says.
     is_unsaved: bool,
@@ -310,9 +311,10 @@ pub fn told(context: &Context, set: &Announcement, me: &[String]) {
         }
         Told::Again => {}
         Told::Refused(refusal) => {
-            if state.warned_ticks == 0 {
-                state.warned_ticks = WARN_TICKS;
-                state.warn_of_refusal(&refusal, &primary);
+            let refused = Some((primary, refusal));
+            if state.warned_ticks == 0 || state.refused != refused {
+                (state.warned_ticks, state.refused) = (WARN_TICKS, refused);
+                state.warn_of_refusal();
             }
             state.leaves = true;
         }
@@ -487,6 +489,7 @@ impl State {
             journal,
             parked: Vec::new(),
             leaves: false,
+            refused: None,
             warned_ticks: 0,
             is_unsaved: false,
             claimed: HashMap::new(),
@@ -533,8 +536,8 @@ impl State {
         Orders { announce, ask }
     }
 
-    fn warn_of_refusal(&self, refusal: &Refusal, primary: &str) {
-        let Refusal { repeated, heirs } = refusal;
+    fn warn_of_refusal(&self) {
+        let Some((primary, Refusal { repeated, heirs })) = &self.refused else { return };
         let warn = |what: String| server_log::warning(&format!("tallybook: {what}"));
         warn(format!("the primary {primary} gets no acknowledgement from here, so its fenced allocators wait"));
         if repeated.is_empty() && heirs.is_empty() {

@@ -26,7 +26,7 @@ pub enum Forgotten {
 pub struct Electable {
     members: BTreeSet<String>,
     orphan_of: Option<String>,
-    /// Those that this node has told that they may issue after it.
+    /// Those that may issue after it, or beside it, as far as this node knew when it was a primary.
     heirs: BTreeSet<String>,
     /// Whether it knew all of the set when it last was a primary.
     was_whole: bool,
@@ -45,10 +45,11 @@ impl Electable {
         self.orphan_of.as_deref()
     }
 
-    /// This node issues: if it has never followed anybody, nobody else can have its marks.
-    pub(super) fn begin(&mut self) {
+    /// This node issues, or is about to: if it has never followed anybody, nobody else can have its marks.
+    /// Returns as `bequeath`.
+    pub(super) fn begin(&mut self) -> bool {
         self.has_begun = true;
-        self.was_whole = self.orphan_of.is_none();
+        self.bequeath()
     }
 
     /// A follower acknowledged. Returns whether it did not count before.
@@ -92,8 +93,8 @@ impl Electable {
         Forgotten::Gone
     }
 
-    /// The members are announced: each of them may issue from now on. Returns whether that must not be
-    /// forgotten.
+    /// This node is a primary, and each of the members may issue, or may once it hears that it is one.
+    /// Returns whether that must not be forgotten.
     pub(super) fn bequeath(&mut self) -> bool {
         let (known, was_whole) = (self.heirs.len(), self.was_whole);
         self.was_whole = self.orphan_of.is_none();

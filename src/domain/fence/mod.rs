@@ -215,7 +215,7 @@ pub struct Fence {
     claims: Marks,
     /// Allocators whose marks are worth nothing here, until this node raises them, or follows one that has.
     doubted: BTreeSet<Uid>,
-    /// Whether the journal lacks a doubt, or one that is over.
+    /// Whether the journal lacks something.
     is_unsaved: bool,
     raises: VecDeque<Raise>,
     issued: Ticket,
@@ -311,7 +311,7 @@ impl Fence {
     /// journal.
     pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
         self.positions.insert(uid, position);
-        self.electable.begin();
+        self.is_unsaved |= self.electable.begin();
         if self.doubted.remove(&uid) {
             self.is_unsaved = true;
             self.announce_again();
