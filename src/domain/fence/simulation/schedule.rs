@@ -137,6 +137,11 @@ impl Schedule {
         let envelope = Envelope::default();
         if kind == 0 {
             let id = self.handed_out.keys().copied().max().unwrap_or(0) + count as i64;
+            if node.fence.doubted.contains(value.uid()) {
+                self.ban_all_but(index);
+            }
+            let node = &self.nodes[index];
+            let Some(value) = &node.value else { return Ok(()) };
             return match value.decide_advance(id, node) {
                 Ok(decision) => self.conclude(index, number, map(decision, |()| None)),
                 Err(error) => allowed(error),
@@ -269,8 +274,7 @@ impl Schedule {
         }
     }
 
-    /// An operator tells an orphan not to wait for its former primary, and promises that none of the others hands
-    /// out anything as it is.
+    /// An operator tells an orphan not to wait for its former primary.
     fn forget(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let former = node.fence.electable().orphan_of().map(str::to_owned);
@@ -282,6 +286,11 @@ impl Schedule {
             node.fence.doubted.clear();
         }
         node.save_journal();
+        self.ban_all_but(index);
+    }
+
+    /// An operator promises that none of the others hands out anything as it is.
+    fn ban_all_but(&mut self, index: usize) {
         let number = self.number();
         (0..NODES).filter(|other| *other != index).for_each(|other| self.nodes[other].banned = Some(number));
     }
