@@ -219,10 +219,9 @@ impl fmt::Display for Error {
             }
             FenceUnknown => write!(f, "ERR FENCE must be AUTO, OFF or a window from 1 to {WINDOW_MAX_MAX}"),
             Unfenced(wait) => wait.fmt(f),
-            UnfencedOrigin => f.write_str(
-                "UNFENCED ids in use must be known, and this server cannot tell those of this allocator: IDBLOCK.ADVANCE it \
-                 past them",
-            ),
+            UnfencedOrigin => {
+                f.write_str("UNFENCED ids in use must be known, and this server cannot tell: IDBLOCK.ADVANCE past them")
+            }
             UnfencedReplica => f.write_str("UNFENCED ids must come from a primary, got a replica"),
             ForgetUnknown => f.write_str("ERR node must be one of those that IDBLOCK.FENCE lists"),
             ForgetOnline => f.write_str("ERR node must be gone to be forgotten, got one that follows"),

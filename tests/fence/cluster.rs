@@ -11,6 +11,9 @@ const SHARDS: usize = 3;
 /// Shorter than that of other tests: two failovers of four wait for it.
 const NODE_TIMEOUT_MS: u32 = 1_000;
 
+/// How long clients may have to wait for ids in a cluster that is well.
+const CALM: Duration = Duration::from_secs(8);
+
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Kill,
@@ -75,10 +78,21 @@ impl Sharded {
         nodes.expect("an owner")
     }
 
+    /// Waits until the clients have got so many more ids. A promotion may be undone in any shard, long after it.
+    fn wait_for_ids(&self, ids: u64, crowd: &Crowd) {
+        let goal = crowd.granted() + ids;
+        wait_until("the clients have got more ids", PATIENCE * 3, || {
+            holds_within(CALM, || crowd.granted() >= goal) || {
+                (0..SHARDS).for_each(|shard| _ = self.settle(shard, crowd));
+                false
+            }
+        });
+    }
+
     fn suffer(&mut self, fault: Fault, chance: &mut StdRng, crowd: &Crowd) {
         let shard = chance.random_range(0..SHARDS);
         let (owner, other) = self.settle(shard, crowd);
-        crowd.wait_for(chance.random_range(100..3_000));
+        self.wait_for_ids(chance.random_range(100..3_000), crowd);
         println!("{fault:?} of node {owner}");
         match fault {
             Fault::Kill => {

@@ -149,7 +149,7 @@ fn after_the_former_primary_of_an_orphan_is_forgotten_every_allocator_is_advance
     for server in [&third, &replica] {
         let mut client = server.connect();
         let refusal = client.error("IDBLOCK.RESERVE ids 10");
-        assert!(refusal.contains("IDBLOCK.ADVANCE it"), "{refusal}");
+        assert!(refusal.contains("IDBLOCK.ADVANCE past them"), "{refusal}");
         assert!(client.show("IDBLOCK.INFO ids fence-waiting-for").contains("IDBLOCK.ADVANCE"));
         wait_until("the log says it too", PATIENCE, || server.log().contains("until IDBLOCK.ADVANCE has said it"));
     }
