@@ -278,18 +278,18 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
         }
         return executed(&uid, mark);
     }
-    with(|state| match state.source {
-        Source::None => {}
-        Source::Primary(_) => {
-            state.loaded.push((uid, mark));
-            if let Some(claim) = state.fence.claims().get(&uid) {
-                let id = value.id_below(claim).unwrap_or(i64::MAX);
-                state.claimed.insert(uid, format!("{} {id}", shown(name)));
-            }
+    with(|state| {
+        if let Some(claim) = state.fence.claims().get(&uid) {
+            let id = value.id_below(claim).unwrap_or(i64::MAX);
+            state.claimed.insert(uid, format!("{} {id}", shown(name)));
         }
-        Source::File => {
-            state.fence.found_in_file(uid, mark);
-            value.catch_up(state.fence.marks().get(&uid).unwrap_or(0));
+        match state.source {
+            Source::None => {}
+            Source::Primary(_) => state.loaded.push((uid, mark)),
+            Source::File => {
+                state.fence.found_in_file(uid, mark);
+                value.catch_up(state.fence.marks().get(&uid).unwrap_or(0));
+            }
         }
     });
 }

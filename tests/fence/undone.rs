@@ -100,6 +100,8 @@ fn a_follower_that_refuses_makes_no_storm() {
     });
     reserve_times(100, &mut other, "IDBLOCK.RESERVE ids 10", &checker, 1);
     other.ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+    other.wait_for_field("INFO replication", "master_sync_in_progress", "0");
+    let _ = other.call("DEBUG RELOAD"); // it remembers the names of what it handed out
     let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     wait_until("the primary knows of it", PATIENCE, || {
         client.error("IDBLOCK.RESERVE ids 10").contains("left instead of acknowledging: its log may say why")

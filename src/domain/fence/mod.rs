@@ -92,6 +92,8 @@ pub struct Standing {
     pub next: Ticket,
     /// The largest window that an allocator may have (`tallybook.fence-window-max`).
     pub window_max: u64,
+    /// Whether there are allocators whose marks are worth nothing here.
+    pub has_doubts: bool,
 }
 
 /// A request that has to wait until ids are safe.
@@ -269,7 +271,8 @@ impl Fence {
 
     /// What an allocator has to know.
     pub fn standing(&self, window_max: u64) -> Standing {
-        Standing { term: self.term, granted: self.granted, next: self.issued.next(), window_max }
+        let has_doubts = !self.doubted.is_empty();
+        Standing { term: self.term, granted: self.granted, next: self.issued.next(), window_max, has_doubts }
     }
 
     /// The marks that the journal holds, or is about to.

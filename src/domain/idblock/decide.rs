@@ -130,7 +130,7 @@ impl IdBlock {
         let stand = self.stand_as_primary(environment)?;
         let effect = advanced(stand.position);
         let position = stand.position.max(target);
-        if target <= stand.safe && !environment.is_doubted(self.uid()) {
+        if target <= stand.safe && !stand.is_doubted {
             if effect.advanced.is_none() {
                 return Ok(Decision::Unchanged(()));
             }
@@ -185,11 +185,12 @@ impl IdBlock {
     /// Where it stands in the present term; at its mark, as far as this node knows, where the term is new.
     pub(super) fn stand(&self, environment: &impl Environment) -> Stand<'_> {
         let standing = environment.standing();
-        self.volatile.window.stand(standing.term, standing.granted).unwrap_or_else(|| {
+        let stand = self.volatile.window.stand(standing.term, standing.granted).unwrap_or_else(|| {
             let known = environment.known_mark(self.uid()).unwrap_or(0);
             let mark = self.kept.mark.max(known).min(self.range().capacity());
             self.volatile.window.beginning(standing.term, mark, self.kept.drawn)
-        })
+        });
+        Stand { is_doubted: standing.has_doubts && environment.is_doubted(self.uid()), ..stand }
     }
 
     fn stand_as_primary(&self, environment: &impl Environment) -> Result<Stand<'_>, Error> {
@@ -215,7 +216,7 @@ impl IdBlock {
             return Ok(Taken::Now(reserved, block, effect));
         }
         let stand = self.stand_as_primary(environment)?;
-        if environment.is_doubted(self.uid()) {
+        if stand.is_doubted {
             return Err(environment.doubt());
         }
         let (reserved, block) = self.run(stand.position, count, at_least, environment)?;

@@ -45,7 +45,7 @@ impl IdBlock {
         });
         let is_fenced = self.kept.fence != Policy::Off;
         let stand = (is_fenced && !environment.is_replica()).then(|| self.stand(environment));
-        let is_doubted = stand.is_some() && environment.is_doubted(self.uid());
+        let is_doubted = stand.as_ref().is_some_and(|stand| stand.is_doubted);
         let waits = stand.as_ref().filter(|stand| stand.safe < stand.top).map(|_| environment.whom());
         let waits = if is_doubted { Some("IDBLOCK.ADVANCE past every id in use".to_owned()) } else { waits };
         let safe = stand.as_ref().filter(|_| !is_doubted).and_then(|stand| id(stand.safe));

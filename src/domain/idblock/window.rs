@@ -104,6 +104,8 @@ pub(super) struct Stand<'a> {
     pub pending: &'a VecDeque<(u64, Ticket)>,
     /// Whether it was used in this term already.
     pub has_begun: bool,
+    /// Whether its mark says nothing about ids in use.
+    pub is_doubted: bool,
 }
 
 static NOTHING_PENDING: VecDeque<(u64, Ticket)> = VecDeque::new();
@@ -143,14 +145,14 @@ impl Window {
         let safe = safe.map_or(self.safe, |mark| mark.max(self.safe));
         let top = self.raises.back().map_or(safe, |(mark, _)| *mark).max(safe);
         let Window { position, lost, raises: pending, .. } = self;
-        Some(Stand { term, position: *position, safe, top, lost: *lost, pending, has_begun: true })
+        Some(Stand { term, position: *position, safe, top, lost: *lost, pending, has_begun: true, is_doubted: false })
     }
 
     /// Where it stands at the beginning of a term: at a mark, with nothing safe beyond.
     pub(super) fn beginning(&self, term: Term, mark: u64, drawn: u64) -> Stand<'static> {
         let lost = self.lost.saturating_add(mark.saturating_sub(drawn));
         let pending = &NOTHING_PENDING;
-        Stand { term, position: mark, safe: mark, top: mark, lost, pending, has_begun: false }
+        Stand { term, position: mark, safe: mark, top: mark, lost, pending, has_begun: false, is_doubted: false }
     }
 
     /// Takes note of what was issued, and of the mark that was raised with it.
