@@ -2,7 +2,7 @@
 
 use super::args::{exactly, is, required};
 use crate::host::fence::{forget, give_in, show, told};
-use crate::host::{Args, Context, Reply, is_obeying, is_replica, own_names};
+use crate::host::{Args, Context, Reply, is_obeying, is_replica};
 use tallybook_domain::error::Error;
 use tallybook_domain::fence::{Announcement, Forgotten};
 
@@ -61,6 +61,6 @@ pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
         return Err(Error::NotFromClient);
     }
     let set = Announcement::decode(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
-    told(context, &set, &own_names(context));
+    told(context, &set);
     Ok(Reply::OK)
 }

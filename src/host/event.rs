@@ -10,6 +10,7 @@ use std::ffi::{CStr, c_void};
 const ROLE_CHANGED: u64 = 0;
 const LOADING: u64 = 3;
 const REPLICA_CHANGED: u64 = 6;
+const LINK_CHANGED: u64 = 7;
 const CRON: u64 = 8;
 const ASYNC_LOADING: u64 = 14;
 const EVENT_LOOP: u64 = 15;
@@ -27,10 +28,11 @@ const BEFORE_SLEEP: u64 = 0;
 
 /// Asks the server for all that the fence has to know.
 pub fn subscribe(context: *mut RedisModuleCtx) -> Result<(), String> {
-    let events: [(u64, RedisModuleEventCallback); 6] = [
+    let events: [(u64, RedisModuleEventCallback); 7] = [
         (ROLE_CHANGED, Some(role_changed)),
         (LOADING, Some(loading)),
         (REPLICA_CHANGED, Some(replica_changed)),
+        (LINK_CHANGED, Some(link_changed)),
         (CRON, Some(cron)),
         (ASYNC_LOADING, Some(async_loading)),
         (EVENT_LOOP, Some(event_loop)),
@@ -84,6 +86,10 @@ unsafe extern "C" fn async_loading(context: *mut RedisModuleCtx, _: RedisModuleE
 
 unsafe extern "C" fn replica_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
     guard(|| (), || fence::replicas_changed(context));
+}
+
+unsafe extern "C" fn link_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
+    guard(|| (), fence::link_changed);
 }
 
 unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {

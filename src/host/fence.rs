@@ -8,7 +8,7 @@ use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
 use super::park::Parked;
-use super::replication::{self, Role, announce, ask, is_paused, role};
+use super::replication::{self, Role, announce, ask, is_paused, own_names, role};
 use super::value_type::ValueType;
 use super::{park, server_log};
 use redis_module::raw::{
@@ -78,6 +78,8 @@ struct State {
     parked: Vec<Parked>,
     /// Whether the connection to the primary is to be given up.
     leaves: bool,
+    /// The names of this server for its primary, on this connection.
+    names: Option<Vec<String>>,
     /// Who got no acknowledgement last, and why; ticks until the same may be logged again.
     refused: Option<(String, Refusal)>,
     warned_ticks: u32,
@@ -118,8 +120,8 @@ impl std::fmt::Display for Trouble {
             ),
             Trouble::Orphan(node) => write!(
                 f,
-                "this server was promoted before it was told who else could take over, and fenced allocators wait for \
-                 {node} to follow it. If that never will: IDBLOCK.FENCE FORGET {node}, then IDBLOCK.ADVANCE every \
+                "the former primary {node} did not say that this server may take over, or who else; fenced allocators wait \
+                 for it to follow. If it never will: IDBLOCK.FENCE FORGET {node}, then IDBLOCK.ADVANCE every \
                  allocator past the ids in use"
             ),
             Trouble::Double(node) => write!(
@@ -302,12 +304,23 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 /// The primary announced its electable set. One that does not know of what happened here must not get another
 /// acknowledgement: the connection is given up before the loop writes to it, and taken up again by the
 /// server at once, until the primary knows.
-pub fn told(context: &Context, set: &Announcement, me: &[String]) {
+pub fn told(context: &Context, set: &Announcement) {
     let Role::Replica(primary) = role(context.raw) else { return };
-    with(|state| match state.fence.told(set, &primary, me) {
-        Told::Named | Told::Others => {
+    // The primary knows the name of the handshake, whatever was set since.
+    let me = with(|state| state.names.take()).unwrap_or_else(|| own_names(context));
+    let was_doubted = with(|state| state.fence.doubted().len());
+    with(|state| match state.fence.told(set, &primary, &me) {
+        told @ (Told::Named | Told::Others) => {
             state.journal.save_now(&state.fence);
-            state.warn_of_doubted();
+            if was_doubted < state.fence.doubted().len() {
+                state.warn_of_doubted();
+            }
+            if set.is_whole && told == Told::Others {
+                server_log::warning(&format!(
+                    "tallybook: the primary {primary} does not count this server among those that could take over ({})",
+                    me.join(", ")
+                ));
+            }
         }
         Told::Again => {}
         Told::Refused(refusal) => {
@@ -319,7 +332,13 @@ pub fn told(context: &Context, set: &Announcement, me: &[String]) {
             state.leaves = true;
         }
     });
+    with(|state| state.names = Some(me));
     look();
+}
+
+/// The connection to the primary has come or gone.
+pub fn link_changed() {
+    with(|state| state.names = None);
 }
 
 /// An operator says that a node will never issue again.
@@ -489,6 +508,7 @@ impl State {
             journal,
             parked: Vec::new(),
             leaves: false,
+            names: None,
             refused: None,
             warned_ticks: 0,
             is_unsaved: false,

@@ -114,7 +114,7 @@ impl Journal {
                     "tallybook cannot read its journal {}: {corrupt}; it is kept beside",
                     path.display()
                 ));
-                fs::copy(&path, path.with_file_name(beside(&path, ".unreadable")))?;
+                fs::write(path.with_file_name(beside(&path, ".unreadable")), &bytes)?;
                 Found::unreadable()
             }
         };
@@ -241,7 +241,7 @@ impl Journal {
             Ok(()) => {
                 self.is_unsound = false;
                 if self.failure.take().is_some() {
-                    server_log::warning("tallybook can write its journal again");
+                    server_log::warning("tallybook can use its journal again");
                 }
                 self.synced.position.store(self.written, Ordering::Release);
                 true
@@ -317,7 +317,7 @@ impl Journal {
         if self.failure.is_none() {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             server_log::warning(&format!(
-                "tallybook cannot write its journal {path}: {error}; no mark is safe until it can"
+                "tallybook cannot use its journal {path}: {error}; no mark is safe until it can"
             ));
         }
         self.failure = Some(error.to_string());

@@ -36,6 +36,4 @@ pub use load::on_load;
 pub use register::{Access, Argument, Command, Keys, Value};
 pub use value_type::{Handle, ValueType};
 
-pub use replication::own_names;
-
 pub(crate) use load::entry_point;

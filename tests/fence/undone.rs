@@ -161,3 +161,51 @@ fn after_the_former_primary_of_an_orphan_is_forgotten_every_allocator_is_advance
     reserve_times(30, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 2);
     checker.assert_unique();
 }
+
+/// The forgotten one's doubts do not end with the acknowledgement of whoever has them.
+#[test]
+fn whoever_has_doubts_vouches_for_nobody() {
+    let start = || Server::builder().port().start();
+    let (mut first, second, third) = (start(), start(), start());
+    let (checker, mut client) = (Checker::new("ids"), first.connect());
+    create(&mut client, "ids", "");
+    let follow_quietly = |replica: &Server, primary: &Server| {
+        primary.connect().ok("CLIENT PAUSE 60000 WRITE"); // nobody is told anything meanwhile
+        replica.connect().ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        replica.connect().wait_for_field("INFO replication", "master_link_status", "up");
+        replica.connect().ok("REPLICAOF NO ONE");
+        primary.connect().ok("CLIENT UNPAUSE");
+    };
+    follow_quietly(&second, &first);
+    reserve_times(100, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    first.kill(); // what FORGET claims
+    second.connect().ok(["IDBLOCK.FENCE", "FORGET", &address(&first)]);
+    follow_quietly(&third, &second);
+    second.connect().ok(format!("REPLICAOF 127.0.0.1 {}", third.port()));
+    let mut heir = third.connect();
+    let _ = holds_within(Duration::from_secs(3), || heir.call("IDBLOCK.RESERVE ids 10").is_ok());
+    let refusal = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(refusal.contains(&format!("IDBLOCK.FENCE FORGET {}", address(&second))), "{refusal}");
+    heir.ok(["IDBLOCK.FENCE", "FORGET", &address(&second)]);
+    let refusal = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(refusal.contains("IDBLOCK.ADVANCE past them"), "{refusal}");
+    wait_until("it is advanced", PATIENCE, || heir.call(args!["IDBLOCK.ADVANCE", "ids", checker.beyond()]).is_ok());
+    reserve_times(30, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 2);
+    checker.assert_unique();
+}
+
+/// The address that a replica announces is that of its handshake.
+#[test]
+fn a_replica_that_is_told_another_address_goes_on_under_the_old_one() {
+    let Pair { primary, replica } = Pair::start();
+    let mut client = primary.connect();
+    create(&mut client, "ids", "FENCE 100");
+    wait_for_electable(&primary, &[&replica]);
+    wait_until_named(&replica);
+    replica.connect().ok("CONFIG SET replica-announce-ip 127.0.0.9");
+    let third = Server::builder().replica_of(&primary).start();
+    wait_for_electable(&primary, &[&replica, &third]);
+    synced(&primary, &replica);
+    assert_eq!(fields(&replica.connect().value("IDBLOCK.FENCE"))["orphan-of"], redis::Value::Nil);
+    assert!(!replica.log().contains("does not count this server"));
+}

@@ -26,8 +26,11 @@
 //! the set. It *may issue* once promoted only after it executed an announcement that names it. That one
 //! follows the counting, so all that was granted without this follower stands before it in the stream,
 //! and is executed with it; all that was granted later waited for this follower. So of two nodes that
-//! may issue, the one that counted the other, or was told of it, needs its acknowledgement. A node that took over a whole dataset and has not been told a set yet
-//! is an *orphan*: it waits for its former primary to acknowledge it, or to be forgotten by an operator.
+//! may issue, the one that counted the other, or was told of it, needs its acknowledgement. A node that
+//! took over a whole dataset, and one that its primary does not name any more, is an *orphan* until it is
+//! named: it waits for its former primary to acknowledge it, or to be forgotten by an operator. Nobody
+//! knows any more then how far the others came, so the marks that it has are *doubted*, here and by
+//! whoever follows, until an operator says which ids are in use.
 //!
 //! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
 //! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary
@@ -476,11 +479,11 @@ impl Fence {
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
         self.behind.clear();
-        self.doubted.clear();
-        let known = std::mem::take(&mut self.marks);
+        let (known, doubted) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.doubted));
         for (uid, mark) in marks {
             known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
             self.execute(uid, mark);
+            self.doubted.extend(doubted.get(&uid)); // until a primary tells that it knows better
         }
         self.electable.orphan(primary);
     }
@@ -522,23 +525,22 @@ impl Fence {
         let heirs = self.electable.heirs_beside(&announcement.nodes, primary, me);
         let repeated = self.repeated(announcement);
         // To an orphan an acknowledgement says that it knows everybody: only who did can give it.
-        let may_vouch = announcement.is_whole || self.electable.was_whole();
+        let may_vouch = announcement.is_whole || self.electable.was_whole() && self.doubted.is_empty();
         if !may_vouch || !heirs.is_empty() || !repeated.is_empty() {
             return Told::Refused(Refusal { repeated, heirs });
         }
         let before = self.electable.clone();
-        if !announcement.is_whole {
-            return Told::Again;
-        }
-        if !self.electable.told(&announcement.nodes, me) {
-            self.electable.orphan(primary);
-            return if before == self.electable { Told::Again } else { Told::Others };
-        }
         let knows_doubts = self.doubted == announcement.doubted;
+        self.doubted.clone_from(&announcement.doubted);
+        if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
+            if announcement.is_whole {
+                self.electable.orphan(primary);
+            }
+            return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
+        }
         if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() && knows_doubts {
             return Told::Again;
         }
-        self.doubted.clone_from(&announcement.doubted);
         self.claims = Marks::default();
         for (uid, mark) in &announcement.ahead {
             let known = self.marks.get(uid).unwrap_or(0);
@@ -613,8 +615,8 @@ impl Fence {
         let mut names: Vec<String> = Vec::new();
         if let Some(primary) = self.electable.orphan_of() {
             names.push(format!(
-                "{primary}, the former primary, which never told who else could take over (IDBLOCK.FENCE FORGET {primary}, \
-                 then IDBLOCK.ADVANCE past every id in use)"
+                "{primary}, the former primary, which did not say that this server may take over, or who else (IDBLOCK.FENCE \
+                 FORGET {primary}, then IDBLOCK.ADVANCE past every id in use)"
             ));
         }
         let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));

@@ -205,7 +205,7 @@ impl Node {
                 let primary = self.primary.clone();
                 match self.fence.told(&set, &primary, &me) {
                     Told::Named => {
-                        self.banned = self.banned.filter(|since| banned.is_some() || *since > number);
+                        self.banned = banned.or(self.banned.filter(|since| *since > number));
                         self.save_journal();
                     }
                     Told::Others => self.save_journal(),

@@ -203,7 +203,11 @@ impl Schedule {
 
     fn take_over(&mut self, index: usize, of: usize, snapshot: super::node::Snapshot) {
         let primary = self.names[of].clone();
+        let banned = self.nodes[of].banned;
         let node = &mut self.nodes[index];
+        // It is not what it was when an operator banned it; or what was banned with the other one.
+        let begun = node.link.as_ref().map_or(0, |link| link.number);
+        node.banned = banned.or(node.banned.filter(|since| *since > begun));
         node.load(snapshot);
         let mark = node.value.as_ref().and_then(|value| value.fenced_mark().map(|mark| (*value.uid(), mark)));
         match node.flaw {
