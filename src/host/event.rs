@@ -16,6 +16,7 @@ const ASYNC_LOADING: u64 = 14;
 const EVENT_LOOP: u64 = 15;
 
 const NOW_PRIMARY: u64 = 0;
+const NOW_ONLINE: u64 = 0;
 
 const LOADING_FROM_PRIMARY: u64 = 2;
 const LOADING_ENDED: u64 = 3;
@@ -84,8 +85,8 @@ unsafe extern "C" fn async_loading(context: *mut RedisModuleCtx, _: RedisModuleE
     );
 }
 
-unsafe extern "C" fn replica_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
-    guard(|| (), || fence::replicas_changed(context));
+unsafe extern "C" fn replica_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, now: u64, _: *mut c_void) {
+    guard(|| (), || fence::replicas_changed(context, now == NOW_ONLINE));
 }
 
 unsafe extern "C" fn link_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {

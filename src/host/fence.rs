@@ -406,9 +406,9 @@ pub fn role_changed(primary: Option<String>) {
 }
 
 /// A replica came or went.
-pub fn replicas_changed(context: *mut RedisModuleCtx) {
+pub fn replicas_changed(context: *mut RedisModuleCtx, has_come: bool) {
     if let Role::Primary { followers, .. } = role(context) {
-        with(|state| state.fence.meet(&followers));
+        with(|state| state.fence.meet(&followers, has_come));
     }
     look();
 }

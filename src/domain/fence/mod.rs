@@ -216,7 +216,8 @@ pub struct Fence {
     behind: BTreeMap<Uid, u64>,
     /// How far this node has come, at least, with the allocators that it has issued in this term.
     positions: BTreeMap<Uid, u64>,
-    /// Marks below which this node itself has handed out ids, which no primary has confirmed to know.
+    /// Marks below which this node itself has handed out ids. That one primary knows of them does not mean
+    /// that the next one does.
     claims: Marks,
     /// Allocators whose marks are worth nothing here, until this node raises them, or follows one that has.
     doubted: BTreeSet<Uid>,
@@ -369,7 +370,7 @@ impl Fence {
             told.for_each(|follower| follower.announced = Announced::Before(view.offset));
             todo.ask = !view.followers.is_empty();
         }
-        self.meet(view.followers);
+        self.meet(view.followers, false);
         let mut has_changed = false;
         for (node, _) in self.followers.iter().filter(|(_, follower)| follower.has_heard()) {
             self.left.remove(node);
@@ -403,8 +404,9 @@ impl Fence {
 
     /// These follow now. To be called at once when one has come or gone: a connection that took the place of
     /// another one has heard nothing yet, and must not pass for it. Of two of one address the later counts:
-    /// the other one is dead.
-    pub fn meet(&mut self, followers: &[(String, u64)]) {
+    /// the other one is dead, and the server may not even show it any more. So where one `has_come`, it may
+    /// be any that has not acknowledged anything.
+    pub fn meet(&mut self, followers: &[(String, u64)], has_come: bool) {
         let before = std::mem::take(&mut self.followers);
         for (node, acknowledged) in followers {
             let follower = self.followers.entry(node.clone()).or_default();
@@ -413,7 +415,9 @@ impl Fence {
         }
         for (node, follower) in &mut self.followers {
             let is_same = |before: &&Follower| {
-                follower.connections <= before.connections && follower.acknowledged >= before.acknowledged
+                follower.connections <= before.connections
+                    && follower.acknowledged >= before.acknowledged
+                    && (follower.acknowledged > 0 || !has_come)
             };
             follower.announced = before.get(node).filter(is_same).map(|before| before.announced).unwrap_or_default();
         }
@@ -538,10 +542,9 @@ impl Fence {
             }
             return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
         }
-        if before == self.electable && self.claims.is_empty() && announcement.ahead.is_empty() && knows_doubts {
+        if before == self.electable && announcement.ahead.is_empty() && knows_doubts {
             return Told::Again;
         }
-        self.claims = Marks::default();
         for (uid, mark) in &announcement.ahead {
             let known = self.marks.get(uid).unwrap_or(0);
             if known < *mark {

@@ -110,7 +110,7 @@ fn whoever_comes_and_goes_holds_up_nobody() {
         fence.raise(A, mark, 0, 1);
         for followers in [&[("a:1", 100), ("visitor:2", 0)], &[("a:1", 100)][..]] {
             let followers: Vec<_> = followers.iter().map(|(node, offset)| ((*node).to_owned(), *offset)).collect();
-            fence.meet(&followers);
+            fence.meet(&followers, true);
             let view = View { offset: 100, followers: &followers, replicas_min: 1, may_announce: false };
             assert!(!fence.observe(view).announce);
         }
@@ -128,11 +128,17 @@ fn whoever_comes_back_must_hear_an_announcement_again() {
         let mut fence = followed(&[("a:1", 100)]);
         look(&mut fence, &[("a:1", 100)]);
         fence.raise(A, 128, 0, 1);
-        fence.meet(&new(between));
+        fence.meet(&new(between), true);
         let before = look(&mut fence, &[("a:1", 100)]);
         assert_eq!(before, Todo { announce: true, ..Todo::default() }, "{between:?}");
         assert_eq!(look(&mut fence, &[("a:1", 100)]).granted, [(A, 128)]);
     }
+    // One that left instead of acknowledging, and whose old connection is not shown any more.
+    let mut fence = followed(&[("a:1", 100)]);
+    fence.raise(A, 128, 0, 1);
+    (0..3).for_each(|_| _ = look(&mut fence, &[("a:1", 0)]));
+    fence.meet(&new(&[("a:1", 0)]), true);
+    assert!(look(&mut fence, &[("a:1", 100)]).granted.is_empty());
 }
 
 /// Whoever follows may have something against this primary, and acknowledges what it tells only if not.
@@ -328,7 +334,8 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
     // The primary has learned of it.
     fence.execute(A, 64);
     assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
-    assert!(fence.claims().is_empty());
+    fence.took_over("q:4", [(A, 63)]);
+    assert_eq!(fence.told(&set, "q:4", &me), refused(&[A], &[]), "another one may not know");
 }
 
 /// The same for nodes: whoever has told another one that it may issue follows nobody who does not count that one.

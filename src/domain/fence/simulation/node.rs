@@ -243,9 +243,9 @@ impl Node {
     }
 
     /// A follower has come, or it was noticed that one is gone.
-    pub fn meet(&mut self, names: &[String]) {
+    pub fn meet(&mut self, names: &[String], has_come: bool) {
         let followers = self.followers(names);
-        self.fence.meet(&followers);
+        self.fence.meet(&followers, has_come);
     }
 
     /// Looks at its followers. Gives what it has to announce, if it may.
@@ -264,8 +264,9 @@ impl Node {
         if todo.save {
             self.save_journal();
         }
-        for (uid, mark) in todo.granted {
-            self.disk.journal.extend(journal::claim(&uid, mark));
+        if !todo.granted.is_empty() {
+            todo.granted.iter().for_each(|(uid, mark)| self.disk.journal.extend(journal::claim(uid, *mark)));
+            self.sync(); // what a power cut may do to them is not promised, see docs/FENCE.md
         }
         todo.announce.then(|| self.fence.announcement().encode())
     }

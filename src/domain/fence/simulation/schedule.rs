@@ -321,8 +321,12 @@ impl Schedule {
         let snapshot = (!is_beginning || !has_any).then(|| self.nodes[of].snapshot());
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
         self.nodes[index].link = Some(Link { number, snapshot, sent: None });
+        if self.once_in(2) {
+            // The server does not show a connection of which it knows that it is gone, and forgets it later.
+            self.nodes[of].followers.retain(|follower| follower.node != index);
+        }
         self.nodes[of].followers.push(Follower { link: number, node: index, acknowledged: 0 });
-        self.nodes[of].meet(&self.names);
+        self.nodes[of].meet(&self.names, true);
     }
 
     /// A replica loses its connection; the primary does not notice yet.
@@ -334,7 +338,7 @@ impl Schedule {
     fn notice(&mut self, index: usize) {
         let links: Vec<_> = self.nodes.iter().filter_map(|node| node.link.as_ref()).map(|link| link.number).collect();
         self.nodes[index].followers.retain(|follower| links.contains(&follower.link));
-        self.nodes[index].meet(&self.names);
+        self.nodes[index].meet(&self.names, false);
     }
 
     /// The process dies and comes back, with an append-only file, an old snapshot, or nothing; with the
