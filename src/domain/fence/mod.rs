@@ -7,6 +7,7 @@
 //! ```text
 //!   mod.rs         tickets, terms, who has acknowledged what
 //!   electable.rs   who must acknowledge
+//!   followers.rs   who follows now, and has heard what
 //!   announcement.rs  what followers are told of it
 //!   marks.rs       the highest mark that this node knows of each allocator
 //!   journal.rs     both of them as bytes in a file
@@ -48,6 +49,7 @@
 
 mod announcement;
 mod electable;
+mod followers;
 pub mod journal;
 mod marks;
 #[cfg(test)]
@@ -60,6 +62,7 @@ pub use electable::{Electable, Forgotten};
 pub use journal::Journal;
 pub use marks::Marks;
 
+use followers::Followers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -143,33 +146,6 @@ pub struct View<'a> {
     pub may_announce: bool,
 }
 
-/// A follower, as long as it is there.
-#[derive(Debug, Clone, Copy, Default)]
-struct Follower {
-    acknowledged: u64,
-    /// How many connections have its address. A new one beside a dead one is another follower.
-    connections: usize,
-    announced: Announced,
-}
-
-/// What a follower was sent. Whoever has acknowledged an announcement has nothing against this primary.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Announced {
-    /// Nothing since it came, or nothing that is still true.
-    #[default]
-    Nothing,
-    /// An announcement, which has no place in the stream yet.
-    Somewhere,
-    /// The same; this is the offset behind it.
-    Before(u64),
-}
-
-impl Follower {
-    fn has_heard(&self) -> bool {
-        matches!(self.announced, Announced::Before(offset) if self.acknowledged >= offset.max(1))
-    }
-}
-
 /// What is to be done after looking at the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Todo {
@@ -227,9 +203,7 @@ pub struct Fence {
     issued: Ticket,
     granted: Ticket,
     journalled: u64,
-    followers: BTreeMap<String, Follower>,
-    /// Those that left after an announcement, and have not acknowledged one since.
-    left: BTreeSet<String>,
+    followers: Followers,
     replicas_min: usize,
     /// Whether there is something to announce that everybody must hear before anything is granted.
     announce_due: bool,
@@ -263,8 +237,7 @@ impl Fence {
             issued: Ticket::default(),
             granted: Ticket::default(),
             journalled: 0,
-            followers: BTreeMap::new(),
-            left: BTreeSet::new(),
+            followers: Followers::default(),
             replicas_min: 0,
             announce_due: true,
             has_announced: false,
@@ -301,7 +274,7 @@ impl Fence {
 
     /// What an electable node has acknowledged, if it follows now.
     pub fn acknowledged(&self, node: &str) -> Option<u64> {
-        self.followers.get(node).map(|follower| follower.acknowledged)
+        self.followers.acknowledged(node)
     }
 
     /// Whether a raise waits to become safe.
@@ -366,14 +339,12 @@ impl Fence {
         self.replicas_min = view.replicas_min;
         let mut todo = Todo { save: std::mem::take(&mut self.is_unsaved), ..Todo::default() };
         if std::mem::take(&mut self.has_announced) {
-            let told = self.followers.values_mut().filter(|follower| follower.announced == Announced::Somewhere);
-            told.for_each(|follower| follower.announced = Announced::Before(view.offset));
+            self.followers.told_before(view.offset);
             todo.ask = !view.followers.is_empty();
         }
-        self.meet(view.followers, false);
+        self.followers.meet(view.followers, false);
         let mut has_changed = false;
-        for (node, _) in self.followers.iter().filter(|(_, follower)| follower.has_heard()) {
-            self.left.remove(node);
+        for node in self.followers.agreed() {
             has_changed |= self.electable.count(node);
             // The former primary itself has nothing against this node: it counts all those that it told.
             if self.electable.orphan_of() == Some(node) {
@@ -390,11 +361,9 @@ impl Fence {
             self.announce_again();
         }
         // Whoever came is told as soon as that is possible; nobody but itself has to wait for that.
-        let mut untold: Vec<_> =
-            self.followers.values_mut().filter(|follower| follower.announced == Announced::Nothing).collect();
-        todo.announce = (self.announce_due || !untold.is_empty()) && view.may_announce;
+        todo.announce = (self.announce_due || self.followers.has_untold()) && view.may_announce;
         if todo.announce {
-            untold.iter_mut().for_each(|follower| follower.announced = Announced::Somewhere);
+            self.followers.tell();
             todo.save |= self.electable.bequeath(); // more heirs than there are, as those of an orphan, do no harm
             (self.announce_due, self.has_announced) = (false, true);
         }
@@ -402,30 +371,9 @@ impl Fence {
         todo
     }
 
-    /// These follow now. To be called at once when one has come or gone: a connection that took the place of
-    /// another one has heard nothing yet, and must not pass for it. Of two of one address the later counts:
-    /// the other one is dead, and the server may not even show it any more. So where one `has_come`, it may
-    /// be any that has not acknowledged anything.
+    /// These follow now, see `Followers::meet`.
     pub fn meet(&mut self, followers: &[(String, u64)], has_come: bool) {
-        let before = std::mem::take(&mut self.followers);
-        for (node, acknowledged) in followers {
-            let follower = self.followers.entry(node.clone()).or_default();
-            follower.acknowledged = *acknowledged;
-            follower.connections = follower.connections.saturating_add(1);
-        }
-        for (node, follower) in &mut self.followers {
-            let is_same = |before: &&Follower| {
-                follower.connections <= before.connections
-                    && follower.acknowledged >= before.acknowledged
-                    && (follower.acknowledged > 0 || !has_come)
-            };
-            follower.announced = before.get(node).filter(is_same).map(|before| before.announced).unwrap_or_default();
-        }
-        let was_told = |follower: &Follower| matches!(follower.announced, Announced::Before(_));
-        let left = before.into_iter().filter(|(node, follower)| {
-            was_told(follower) && !follower.has_heard() && !self.followers.get(node).is_some_and(was_told)
-        });
-        self.left.extend(left.map(|(node, _)| node));
+        self.followers.meet(followers, has_come);
     }
 
     fn grant(&mut self) -> Vec<(Uid, u64)> {
@@ -453,17 +401,17 @@ impl Fence {
     }
 
     fn has_acknowledged(&self, node: &str, target: u64) -> bool {
-        self.followers.get(node).is_some_and(|follower| follower.has_heard() && follower.acknowledged >= target)
+        self.followers.has_acknowledged(node, target)
     }
 
     fn count_acknowledged(&self, target: u64) -> usize {
-        self.followers.keys().filter(|node| self.has_acknowledged(node, target)).count()
+        self.followers.agreed().filter(|node| self.has_acknowledged(node, target)).count()
     }
 
     /// What followers were told is not true any more, or could not be sent.
     pub fn announce_again(&mut self) {
         (self.announce_due, self.has_announced) = (true, false);
-        self.followers.values_mut().for_each(|follower| follower.announced = Announced::Nothing);
+        self.followers.tell_again();
     }
 
     /// This node became a primary.
@@ -578,7 +526,7 @@ impl Fence {
     /// An operator says that a node will never issue again. If it is that of whose dataset this one is an
     /// orphan, nobody can say any more how far those came that counted each other.
     pub fn forget(&mut self, node: &str) -> Forgotten {
-        let forgotten = match (self.electable.orphan_of() == Some(node), self.followers.contains_key(node)) {
+        let forgotten = match (self.electable.orphan_of() == Some(node), self.followers.acknowledged(node).is_some()) {
             (true, _) => {
                 if node != NOBODY {
                     self.doubted.extend(self.marks.iter().map(|(uid, _)| uid));
@@ -602,13 +550,12 @@ impl Fence {
         self.positions.clear();
         self.announce_again();
         self.granted = self.issued;
-        self.followers.clear();
-        self.left.clear();
+        self.followers = Followers::default();
     }
 
     /// Addresses from which more than one connection comes.
     pub fn doubles(&self) -> impl Iterator<Item = &str> {
-        self.followers.iter().filter(|(_, follower)| follower.connections > 1).map(|(node, _)| node.as_str())
+        self.followers.doubles()
     }
 
     /// Those that the oldest raise waits for; without one, those that a next one would.
@@ -624,7 +571,7 @@ impl Fence {
         }
         let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
         names.extend(behind.map(|node| match self.acknowledged(node) {
-            _ if self.left.contains(node) => format!(
+            _ if self.followers.has_left(node) => format!(
                 "{node}, which left instead of acknowledging: its log may say why (IDBLOCK.FENCE FORGET {node} if it is \
                  gone for good)"
             ),
