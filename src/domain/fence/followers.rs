@@ -29,7 +29,7 @@ impl Follower {
     }
 
     fn was_told(&self) -> bool {
-        matches!(self.announced, Announced::Before(_))
+        self.announced != Announced::Nothing
     }
 }
 
