@@ -312,9 +312,7 @@ pub fn told(context: &Context, set: &Announcement) {
     with(|state| match state.fence.told(set, &primary, &me) {
         told @ (Told::Named | Told::Others) => {
             state.journal.save_now(&state.fence);
-            if was_doubted < state.fence.doubted().len() {
-                state.warn_of_doubted();
-            }
+            state.warn_of_doubted(was_doubted);
             if set.is_whole && told == Told::Others {
                 server_log::warning(&format!(
                     "tallybook: the primary {primary} does not count this server among those that could take over ({})",
@@ -349,9 +347,7 @@ pub fn forget(node: &str) -> Forgotten {
         if forgotten == Forgotten::Gone {
             state.journal.save(&state.fence);
             server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));
-            if was_doubted < state.fence.doubted().len() {
-                state.warn_of_doubted();
-            }
+            state.warn_of_doubted(was_doubted);
         }
         forgotten
     });
@@ -438,7 +434,7 @@ pub fn loading_ended(is_whole: bool) {
             }
             _ => {
                 state.fence.loaded();
-                state.warn_of_doubted();
+                state.warn_of_doubted(0);
                 if !state.fence.doubted().is_empty() && state.journal.is_new() {
                     state.fence.lost_journal();
                 }
@@ -585,9 +581,10 @@ impl State {
         }
     }
 
-    fn warn_of_doubted(&self) {
+    /// Tells of doubted allocators, where there are more than before.
+    fn warn_of_doubted(&self, before: usize) {
         let count = self.fence.doubted().len();
-        if count > 0 && self.journal.is_read() {
+        if count > before && self.journal.is_read() {
             server_log::warning(&format!(
                 "tallybook: nobody knows which ids of {count} fenced allocators are in use: they answer UNFENCED until \
                  IDBLOCK.ADVANCE has said it"

@@ -125,6 +125,14 @@ fn drain(client: &mut Client, command: impl Command, checker: &Checker, node: us
     error.expect("a refusal")
 }
 
+/// The `IDBLOCK.ADVANCE` of an allocator that the log of a server asked for last.
+fn advice(server: &Server, key: &str) -> Option<String> {
+    let command = format!("IDBLOCK.ADVANCE {key} ");
+    let log = server.log();
+    let id = log.rsplit_once(&format!("tallybook: {command}"))?.1.lines().next()?;
+    Some(command + id)
+}
+
 /// Ends the clients that look at this, be it that the test fails: threads are waited for either way.
 struct End<'a>(&'a AtomicBool);
 

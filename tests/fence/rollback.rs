@@ -1,7 +1,7 @@
 //! A failover that is taken back: the replica was promoted, handed out ids, and becomes a replica of the old primary
 //! again, which was one all the time. Sentinels do that to a failover that took too long (`+convert-to-slave`).
 
-use super::{Checker, address, create, drain, reserve_times, wait_for_electable};
+use super::{Checker, address, advice, create, drain, reserve_times, wait_for_electable};
 use crate::harness::*;
 
 #[test]
@@ -22,14 +22,13 @@ fn a_promotion_that_is_taken_back_leaves_no_id_to_be_repeated() {
     // Whoever knows of these ids acknowledges nothing to a primary that does not, and says why.
     let refusal = drain(&mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     assert!(refusal.contains(&address(&replica)), "{refusal}");
-    let advice = || Some(replica.log().rsplit_once("tallybook: IDBLOCK.ADVANCE ids ")?.1.lines().next()?.to_owned());
-    wait_until("the replica says how far to go", PATIENCE, || advice().is_some());
-    let id = advice().expect("an id");
+    wait_until("the replica says how far to go", PATIENCE, || advice(&replica, "ids").is_some());
+    let advance = advice(&replica, "ids").expect("an advice");
     checker.assert_unique();
 
     // An operator tells the primary, and the replica comes back by itself. Everything else it has all the time.
     client.ok("SET other data");
-    wait_until("the primary is told", PATIENCE, || client.call(args!["IDBLOCK.ADVANCE", "ids", &id]).is_ok());
+    wait_until("the primary is told", PATIENCE, || client.call(&*advance).is_ok());
     reserve_times(100, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     checker.assert_unique();
     synced(&primary, &replica);

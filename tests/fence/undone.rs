@@ -1,7 +1,7 @@
 //! What a server knows of marks and of others, and its dataset or its primary does not.
 
 use super::electable::offset;
-use super::{Checker, address, create, drain, fields, reserve, reserve_times, wait_for_electable};
+use super::{Checker, address, advice, create, drain, fields, reserve, reserve_times, wait_for_electable};
 use crate::harness::*;
 use std::time::Duration;
 
@@ -106,14 +106,12 @@ fn a_follower_that_refuses_makes_no_storm() {
     wait_until("the primary knows of it", PATIENCE, || {
         client.error("IDBLOCK.RESERVE ids 10").contains("left instead of acknowledging: its log may say why")
     });
-    wait_until("its log says why", PATIENCE, || replica.log().contains("tallybook: IDBLOCK.ADVANCE ids "));
+    wait_until("its log says why", PATIENCE, || advice(&replica, "ids").is_some());
     let before = offset(&primary);
     let _ = holds_within(Duration::from_secs(5), || client.call("IDBLOCK.RESERVE ids 10").is_ok());
     let sent = offset(&primary) - before;
     assert!(sent < 20_000, "{sent} bytes in 5 s, after {refusal}");
-    let log = replica.log();
-    let advice = log.lines().rev().find_map(|line| Some(line.split_once("tallybook: IDBLOCK.ADVANCE ")?.1));
-    let advance = format!("IDBLOCK.ADVANCE {}", advice.expect("an advice"));
+    let advance = advice(&replica, "ids").expect("an advice");
     wait_until("it is advanced", PATIENCE, || client.call(&*advance).is_ok());
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     checker.assert_unique();
@@ -132,7 +130,7 @@ fn after_the_former_primary_of_an_orphan_is_forgotten_every_allocator_is_advance
     synced(&second, &third);
     third.pause();
     reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
-    drop((first, second.connect()));
+    drop(first);
     let former = address(&second);
     drop(second);
     third.resume();

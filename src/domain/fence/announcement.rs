@@ -8,10 +8,10 @@
 //! ```
 //!
 //! An orphan announces what it knows, which makes nobody able to issue: it asks whether a follower has
-//! anything against it, and tells of doubts. `ahead` are marks that the primary knows of and its dataset does not, as a rule none: a follower that
-//! may issue has to know them too. `positions` say of the allocators that the primary has begun to issue
-//! how far it has come at least: a follower that has handed out ids itself compares. `doubted` are those
-//! whose marks are worth nothing, as a rule none.
+//! anything against it, and tells of doubts. `ahead` are marks that the primary knows of and its dataset
+//! does not, as a rule none: a follower that may issue has to know them too. `positions` say of the
+//! allocators that the primary has begun to issue how far it has come at least: a follower that has handed
+//! out ids itself compares. `doubted` are those whose marks are worth nothing, as a rule none.
 
 use super::Uid;
 use super::electable::{put_nodes, take_nodes};
