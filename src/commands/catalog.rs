@@ -143,7 +143,7 @@ pub const SCOUNTER_SET: Row = Row {
 /// SCOUNTER.CREATE
 pub const SCOUNTER_CREATE: Row = Row {
     name: "scounter.create",
-    syntax: "key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
+    syntax: "key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [SHARDS k] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
              [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
     summary: "Creates a counter with bounds that every later change must keep, and with an audit log.",
     complexity: "O(1)",
@@ -154,9 +154,9 @@ pub const SCOUNTER_CREATE: Row = Row {
 /// SCOUNTER.ALTER
 pub const SCOUNTER_ALTER: Row = Row {
     name: "scounter.alter",
-    syntax: "key [LBOUND bound] [UBOUND bound] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
+    syntax: "key [LBOUND bound] [UBOUND bound] [SHARDS k] [IDMP-DURATION s] [IDMP-MAXSIZE n] \
              [LOG MAXLEN n|LOG MAXAGE ms|LOG MAXBYTES n|LOG OFF ..]",
-    summary: "Changes bounds, tokens or log of a counter.",
+    summary: "Changes bounds, shards, tokens or log of a counter.",
     complexity: "O(1)",
     class: Class::Relief,
     keys: key(Access::Apply),

@@ -16,6 +16,7 @@ use tallybook_domain::environment::Environment;
 use tallybook_domain::error::Error;
 use tallybook_domain::options::KeyOptions;
 use tallybook_domain::retry::Envelope;
+use tallybook_domain::shards::Shards;
 
 /// SCOUNTER.INCR key [delta] [IDMP producer token] [NOTE text]
 pub fn incr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
@@ -187,7 +188,7 @@ fn parse_set<'a>(args: &Args<'a>) -> Result<(Set<'a>, bool), Error> {
     Ok((Set { value, exists, note: envelope.note }, get.is_some()))
 }
 
-/// SCOUNTER.CREATE key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
+/// SCOUNTER.CREATE key [NX] [INITIAL n] [LBOUND n] [UBOUND n] [SHARDS k] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
 pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = parse_create(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
@@ -199,7 +200,7 @@ pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 
 fn parse_create(args: &Args<'_>) -> Result<Create, Error> {
     required(args, 1)?;
-    let (mut nx, mut initial, mut lower, mut upper) = (None, None, None, None);
+    let (mut nx, mut initial, mut lower, mut upper, mut shards) = (None, None, None, None, None);
     let (mut key_options, mut options) = (KeyOptions::default(), Options::new(args, 2));
     while let Some(word) = options.word() {
         match word.to_ascii_uppercase().as_slice() {
@@ -207,15 +208,16 @@ fn parse_create(args: &Args<'_>) -> Result<Create, Error> {
             b"INITIAL" => once(&mut initial, options.integer("initial value")?)?,
             b"LBOUND" => once(&mut lower, options.integer("lower bound")?)?,
             b"UBOUND" => once(&mut upper, options.integer("upper bound")?)?,
+            b"SHARDS" => once(&mut shards, Shards::of(required(args, 1)?, options.integer("SHARDS")?)?)?,
             _ if options.key_option(word, &mut key_options)? => {}
             _ => return Err(Error::Syntax),
         }
     }
     let bounds = Bounds::new(lower, upper)?;
-    Ok(Create { nx: nx.is_some(), initial: initial.unwrap_or(0), bounds, options: key_options })
+    Ok(Create { nx: nx.is_some(), initial: initial.unwrap_or(0), bounds, shards, options: key_options })
 }
 
-/// SCOUNTER.ALTER key [LBOUND n|NONE] [UBOUND n|NONE] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
+/// SCOUNTER.ALTER key [LBOUND n|NONE] [UBOUND n|NONE] [SHARDS k] [IDMP-DURATION s] [IDMP-MAXSIZE n] [LOG ..]
 pub fn alter(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = parse_alter(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
@@ -231,6 +233,7 @@ fn parse_alter(args: &Args<'_>) -> Result<Alter, Error> {
         match word.to_ascii_uppercase().as_slice() {
             b"LBOUND" => once(&mut request.lower, bound("lower bound", options.value()?)?)?,
             b"UBOUND" => once(&mut request.upper, bound("upper bound", options.value()?)?)?,
+            b"SHARDS" => once(&mut request.shards, Shards::of(required(args, 1)?, options.integer("SHARDS")?)?)?,
             _ if options.key_option(word, &mut request.options)? => {}
             _ => return Err(Error::Syntax),
         }

@@ -175,6 +175,19 @@ pub enum Error {
     },
     /// The token was used for something else.
     TokenMismatch,
+    /// Shards of a counter that has bounds, or bounds of one that has shards.
+    ShardsBounded,
+    /// Shards of a key that has a hash tag already.
+    ShardsTagged,
+    /// Not every shard is known.
+    Partial {
+        /// How many are.
+        got: u16,
+        /// How many there are.
+        of: u16,
+    },
+    /// The caller may not read what is asked for.
+    NotPermitted,
     /// There is no such hold, or none that is remembered.
     NoHold,
     /// The hold ended in another way: committed, released or expired.
@@ -248,6 +261,10 @@ impl fmt::Display for Error {
             TokenMismatch => {
                 f.write_str("IDMPMISMATCH token must come with the command and arguments of its first use")
             }
+            ShardsBounded => f.write_str("ERR counter must have no bounds to have SHARDS"),
+            ShardsTagged => f.write_str("ERR key must not contain { to have SHARDS"),
+            Partial { got, of } => write!(f, "PARTIAL got {got} of {of} shards"),
+            NotPermitted => f.write_str("NOPERM user must be allowed to read the key and all its shards"),
             NoHold => f.write_str("NOHOLD hold must be pending, got an id that is unknown or forgotten"),
             HoldResolved(how) => write!(f, "HOLDRESOLVED hold must be pending, got one that is {how}"),
         }

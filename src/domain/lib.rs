@@ -21,6 +21,7 @@ pub mod limits;
 pub mod options;
 pub mod permutation;
 pub mod retry;
+pub mod shards;
 #[cfg(test)]
 mod simulation;
 pub mod stored;

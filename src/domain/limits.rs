@@ -42,6 +42,12 @@ pub const LOW_DENOMINATOR: u128 = 10;
 /// a server takes in one argument, and milliseconds to read, with every entry decoded and checked.
 pub const RESTORE_BATCH_BYTES: usize = 1 << 20;
 
+/// Shards of one counter: more than a cluster has primaries, and few enough that a message tells of all of them.
+pub const SHARD_COUNT_MAX: u16 = 1024;
+
+/// The longest name of a counter with shards: it goes into messages between the nodes.
+pub const SHARDED_NAME_LEN_MAX: usize = 1024;
+
 /// Random bits of a hold's id: as many as an integer may have that every client can hold exactly.
 pub const HOLD_ID_BITS: u32 = 53;
 

@@ -14,6 +14,7 @@
 //!    8   log chunk      one a section, oldest first
 //!    9   clock          -                   bits, epoch
 //!   10   codes          -                   length, alphabet, secret
+//!   11   shards         how many            -
 //! ```
 //!
 //! An absent section means the default, so a plain counter is its core alone. What can grow comes in
@@ -49,10 +50,12 @@ pub enum Tag {
     Clock = 9,
     /// Ids that have codes.
     Codes = 10,
+    /// How many shards a counter has.
+    Shards = 11,
 }
 
 impl Tag {
-    const ALL: [Tag; 10] = [
+    const ALL: [Tag; 11] = [
         Tag::Core,
         Tag::Created,
         Tag::Bounds,
@@ -63,6 +66,7 @@ impl Tag {
         Tag::LogChunk,
         Tag::Clock,
         Tag::Codes,
+        Tag::Shards,
     ];
 
     /// The byte that stands for it.
@@ -78,6 +82,7 @@ impl Tag {
             Tag::LogChunk => 8,
             Tag::Clock => 9,
             Tag::Codes => 10,
+            Tag::Shards => 11,
         }
     }
 

@@ -54,7 +54,7 @@ const SETUP: [&str; 13] = [
     "IDBLOCK.CREATE timed CLOCK 12",
 ];
 
-const REFUSED: [&str; 50] = [
+const REFUSED: [&str; 52] = [
     "SCOUNTER.INCR text",
     "IDBLOCK.NEXT plain",
     "SCOUNTER.INFO missing",
@@ -80,6 +80,8 @@ const REFUSED: [&str; 50] = [
     "IDBLOCK.RESERVE ids 0",
     "IDBLOCK.CODES coded 1000001",
     "SCOUNTER.CREATE new LBOUND 2 UBOUND 1",
+    "SCOUNTER.CREATE new LBOUND 1 SHARDS 4",
+    "SCOUNTER.CREATE {new} SHARDS 4",
     "SCOUNTER.INCREX plain ENX",
     "SCOUNTER.INCREX plain BYFLOAT 1",
     "SCOUNTER.INFO plain nothing",

@@ -8,8 +8,9 @@ use crate::effect::{Changed, CounterCreated, CounterEffect, Expiry, Setup, Stamp
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Side};
 use crate::hold::{Found, Hold, Resolution, Sums};
-use crate::limits::{HOLD_ID_BITS, TOKEN_LIMITS_DEFAULT};
+use crate::limits::{HOLD_ID_BITS, SHARD_COUNT_MAX, TOKEN_LIMITS_DEFAULT};
 use crate::retry::{Envelope, Repeatable, pin, replay};
+use crate::shards::Shards;
 use crate::wire::{Corrupt, Reader, put_i64};
 
 type Decided<'a, R> = Result<Decision<CounterEffect<'a>, R>, Error>;
@@ -163,6 +164,7 @@ impl Counter {
         match counter {
             Some(_) if request.nx => return Ok(Decision::Unchanged(false)),
             Some(_) => return Err(Error::BusyKey(Kind::Counter)),
+            None if request.shards.is_some() && request.bounds != Bounds::NONE => return Err(Error::ShardsBounded),
             None => request.bounds.admit(request.initial.into(), Sums::default())?,
         }
         let retention = request.options.log.unwrap_or_else(|| environment.log_default());
@@ -173,6 +175,7 @@ impl Counter {
                 bounds: Some(request.bounds).filter(|bounds| *bounds != Bounds::NONE),
                 log: retention.map(Some),
                 limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
+                shards: request.shards,
             })),
             stamp: retention.map(|_| Stamp::new(b"", environment)),
             ..CounterEffect::default()
@@ -185,12 +188,17 @@ impl Counter {
         let stand = self.bounds();
         let bounds = Bounds::new(request.lower.unwrap_or(stand.lower()), request.upper.unwrap_or(stand.upper()))?;
         bounds.admit(self.value.into(), self.held_now(environment))?;
+        if request.shards.or(self.shards()).is_some() && bounds != Bounds::NONE {
+            return Err(Error::ShardsBounded);
+        }
+        self.admit_shards(request.shards)?;
         let retention = self.log().map(|log| log.retention());
         let setup = Setup {
             created: None,
             bounds: Some(bounds).filter(|bounds| *bounds != stand),
             log: request.options.log.filter(|log| *log != retention),
             limits: request.options.token_limits(self.token_limits()),
+            shards: request.shards.filter(|shards| self.shards() != Some(*shards)),
         };
         if setup == Setup::default() {
             return Ok(Decision::Unchanged(()));
@@ -198,6 +206,19 @@ impl Counter {
         let mut effect = CounterEffect { setup: Some(Box::new(setup)), ..CounterEffect::default() };
         dress(Some(self), &mut effect, b"", environment);
         Ok(Decision::Changed { effect, reply: (), form: Form::Effect })
+    }
+
+    /// What a shard holds would be lost to the total.
+    fn admit_shards(&self, shards: Option<Shards>) -> Result<(), Error> {
+        match (shards, self.shards()) {
+            (Some(shards), Some(stand)) if shards < stand => Err(Error::OutOfRange {
+                what: "SHARDS",
+                min: stand.count().into(),
+                max: SHARD_COUNT_MAX.into(),
+                got: shards.count().into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Decides on setting an amount aside, as if it and all others were applied already: what is held

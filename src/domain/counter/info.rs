@@ -21,6 +21,7 @@ impl Counter {
             Field::maybe("available-down", lower.map(|lower| lowest.saturating_sub(lower))),
             Field::maybe("available-up", upper.map(|upper| upper.saturating_sub(highest))),
             Field::int("holds", self.holds().map_or(0, |holds| holds.len(environment.deadline_ms()))),
+            Field::maybe("shards", self.shards().map(|shards| shards.count())),
         ];
         match &self.extras {
             Some(extras) => extras.ledger.info(now_ms, &mut fields),

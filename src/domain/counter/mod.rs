@@ -28,6 +28,7 @@ use crate::hold::{Holds, Resolution, Sums};
 use crate::idempotency::{Limits, Tokens};
 use crate::ledger::{Ledger, Posting};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
+use crate::shards::Shards;
 use crate::wire::Corrupt;
 
 /// Resolutions of holds that any change forgets: more than it can add.
@@ -44,6 +45,7 @@ pub struct Counter {
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Extras {
     bounds: Bounds,
+    shards: Option<Shards>,
     holds: Holds,
     ledger: Ledger<CounterChange>,
 }
@@ -68,6 +70,11 @@ impl Counter {
     /// The bounds that every write must keep.
     pub fn bounds(&self) -> Bounds {
         self.extras.as_ref().map_or(Bounds::NONE, |extras| extras.bounds)
+    }
+
+    /// Its shards, where it was declared to have some.
+    pub fn shards(&self) -> Option<Shards> {
+        self.extras.as_ref().and_then(|extras| extras.shards)
     }
 
     /// The log, where there is one.
@@ -97,7 +104,7 @@ impl Counter {
     /// Whether nothing but the value takes part in an increment.
     fn is_plain(&self) -> bool {
         self.extras.as_ref().is_none_or(|extras| {
-            let Extras { bounds, holds, ledger } = &**extras;
+            let Extras { bounds, holds, ledger, shards: _ } = &**extras;
             *bounds == Bounds::NONE && holds.is_empty() && ledger.is_idle()
         })
     }
@@ -139,6 +146,7 @@ impl Counter {
         self.value = outcome.value;
         let extras = self.extras_mut();
         extras.bounds = new_bounds(effect).unwrap_or(extras.bounds);
+        extras.shards = new_shards(effect).or(extras.shards);
         extras.ledger.set_options(posting);
         let memory_ms = extras.ledger.token_limits().duration_ms();
         if effect.due {
@@ -208,6 +216,13 @@ impl Counter {
             }
         };
         let bounds = new_bounds(effect).unwrap_or(self.bounds());
+        let shards = new_shards(effect).or(self.shards());
+        if shards < self.shards() {
+            return Err(Corrupt("fewer shards than before"));
+        }
+        if shards.is_some() && bounds != Bounds::NONE {
+            return Err(Corrupt("shards beside bounds"));
+        }
         bounds.admit(i128::from(value), held).map_err(|_| Corrupt("the value would pass a bound"))?;
         let delta = match op {
             CounterOp::Set => i128::from(value).saturating_sub(i128::from(before)),
@@ -238,6 +253,10 @@ impl Counter {
 
 fn new_bounds(effect: &CounterEffect<'_>) -> Option<Bounds> {
     effect.setup.as_ref().and_then(|setup| setup.bounds)
+}
+
+fn new_shards(effect: &CounterEffect<'_>) -> Option<Shards> {
+    effect.setup.as_ref().and_then(|setup| setup.shards)
 }
 
 fn change_holds(holds: &mut Holds, effect: &CounterEffect<'_>, value: i64, memory_ms: u64) -> Result<(), Corrupt> {

@@ -4,6 +4,7 @@ use crate::bounds::Bounds;
 use crate::idempotency::Fingerprint;
 use crate::options::KeyOptions;
 use crate::retry::Verb;
+use crate::shards::Shards;
 
 /// A moment that a caller named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub struct Create {
     pub initial: i64,
     /// The bounds.
     pub bounds: Bounds,
+    /// The shards.
+    pub shards: Option<Shards>,
     /// Log and tokens.
     pub options: KeyOptions,
 }
@@ -121,6 +124,8 @@ pub struct Alter {
     pub lower: Option<Option<i64>>,
     /// The upper bound: not said, none, or this.
     pub upper: Option<Option<i64>>,
+    /// The shards, not fewer than there are.
+    pub shards: Option<Shards>,
     /// Log and tokens.
     pub options: KeyOptions,
 }

@@ -8,6 +8,7 @@ use crate::audit::Retention;
 use crate::bounds::Bounds;
 use crate::hold::Hold;
 use crate::idempotency::Limits;
+use crate::shards::Shards;
 use crate::wire::{Corrupt, Reader, put_i64, put_u64};
 
 /// A counter comes into being.
@@ -53,6 +54,8 @@ pub struct Setup {
     pub log: Option<Option<Retention>>,
     /// New limits of its tokens.
     pub limits: Option<Limits>,
+    /// How many shards it has from now on.
+    pub shards: Option<Shards>,
 }
 
 /// One effect on one counter. The parts are applied in this order. What is rare is behind a pointer:
@@ -93,10 +96,10 @@ impl CounterEffect<'_> {
     /// Whether a plain counter stays one.
     pub(crate) fn concerns_value_only(&self) -> bool {
         let held = matches!(self.changed, Some(Changed::Held(_)));
-        let plain = self
-            .setup
-            .as_ref()
-            .is_none_or(|setup| setup.bounds.is_none() && setup.log.flatten().is_none() && setup.limits.is_none());
+        let plain = self.setup.as_ref().is_none_or(|setup| {
+            let Setup { created: _, bounds, log, limits, shards } = &**setup;
+            bounds.is_none() && log.flatten().is_none() && limits.is_none() && shards.is_none()
+        });
         plain && self.stamp.is_none() && self.pinned.is_none() && !held
     }
 }
@@ -137,6 +140,7 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
             tag::BOUNDS => self.setup_mut().bounds = Some(Bounds::take(reader)?),
             tag::LOG => self.setup_mut().log = Some(take_log(reader)?),
             tag::LIMITS => self.setup_mut().limits = Some(take_limits(reader)?),
+            tag::SHARDS => self.setup_mut().shards = Some(take_shards(reader)?),
             tag::DUE => self.due = true,
             tag::ADDED..=tag::RELEASED if self.changed.is_some() => return Err(Corrupt("two changes in one effect")),
             tag::ADDED..=tag::RELEASED => self.changed = Some(take_changed(tag, reader)?),
@@ -169,6 +173,14 @@ fn put_setup(setup: &Setup, out: &mut Vec<u8>) {
     }
     put_log(setup.log, out);
     put_limits(setup.limits, out);
+    if let Some(shards) = setup.shards {
+        out.push(tag::SHARDS);
+        put_u64(out, shards.count().into());
+    }
+}
+
+fn take_shards(reader: &mut Reader<'_>) -> Result<Shards, Corrupt> {
+    Shards::new(reader.u64()?).ok_or(Corrupt("no such number of shards"))
 }
 
 fn put_changed(changed: Option<Changed>, out: &mut Vec<u8>) {

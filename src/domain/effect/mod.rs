@@ -16,6 +16,7 @@
 //!    2   bounds      flags (1 = lower, 2 = upper), i64 each
 //!    3   log         0 = off; 1 = on, then the retention
 //!    4   limits      of tokens: duration u64, count u64
+//!    5   shards      how many, u64                                  counter
 //!    8   due         nothing: holds past their deadline have expired
 //!    9   added       delta i64                                      counter
 //!   10   set         value i64                                      counter
@@ -64,6 +65,7 @@ mod tag {
     pub const BOUNDS: u8 = 2;
     pub const LOG: u8 = 3;
     pub const LIMITS: u8 = 4;
+    pub const SHARDS: u8 = 5;
     pub const DUE: u8 = 8;
     pub const ADDED: u8 = 9;
     pub const SET: u8 = 10;

@@ -92,6 +92,7 @@ fn random_counter_effect(world: &World, missing: bool, logs: bool) -> Vec<u8> {
         }),
         part(world, 15, 3, |out| put_retention(world, out)),
         part(world, 20, 4, |out| put_limits(world, out)),
+        part(world, 20, 5, |out| put_u64(out, world.pick(&[0, 1, 7, 1_024, 1_025]))),
         part(world, 3, 8, |_| {}),
         match world.below(8) {
             0..3 => part(world, 1, 9, |out| put_i64(out, amount(world))),

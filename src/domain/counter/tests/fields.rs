@@ -71,7 +71,7 @@ const FIELDS: [Field; 42] = [
 fn every_stored_field_is_kept() {
     let counter: Counter = loaded(&WHOLE.map(<[u8]>::to_vec)).unwrap();
     let Counter { value, extras } = &counter;
-    let Extras { bounds, holds, ledger } = &**extras.as_ref().unwrap();
+    let Extras { bounds, shards: _, holds, ledger } = &**extras.as_ref().unwrap();
     assert!(*value == 5 && bounds.upper() == Some(100) && holds.len(0) == 1);
     assert!(
         ledger.log().is_some_and(|log| log.len() == 2) && ledger.tokens().is_some_and(|tokens| tokens.tracked(0) == 2)

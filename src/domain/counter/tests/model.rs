@@ -8,6 +8,7 @@ use crate::environment::{Caller, Environment};
 use crate::error::{Error, Kind, Side};
 use crate::idempotency::Limits;
 use crate::options::KeyOptions;
+use crate::shards::Shards;
 use crate::simulation::{LogModel, TokenModel};
 
 const MIN: i128 = i64::MIN as i128;
@@ -97,6 +98,7 @@ pub struct Model {
     pub value: i128,
     pub lower: Option<i64>,
     pub upper: Option<i64>,
+    pub shards: Option<Shards>,
     pub created_ms: Option<u64>,
     pub log: Option<LogModel<CounterChange>>,
     pub tokens: TokenModel<String, Reply>,
@@ -142,7 +144,16 @@ impl Key {
 impl Model {
     fn new(value: i64) -> Self {
         let tokens = TokenModel::new(Limits::DEFAULT);
-        Model { value: value.into(), lower: None, upper: None, created_ms: None, log: None, tokens, holds: Vec::new() }
+        Model {
+            value: value.into(),
+            lower: None,
+            upper: None,
+            shards: None,
+            created_ms: None,
+            log: None,
+            tokens,
+            holds: Vec::new(),
+        }
     }
 
     fn pending(&self, now_ms: u64) -> impl Iterator<Item = &Hold> {
@@ -386,7 +397,11 @@ impl Turn<'_> {
         if self.key.counter.is_some() {
             return if request.nx { Ok((Reply::Done(false), false)) } else { Err(Error::BusyKey(Kind::Counter)) };
         }
+        if request.shards.is_some() && request.bounds != Bounds::NONE {
+            return Err(Error::ShardsBounded);
+        }
         let mut counter = Model::new(request.initial);
+        counter.shards = request.shards;
         (counter.lower, counter.upper) = (request.bounds.lower(), request.bounds.upper());
         counter.admit(request.initial.into(), (0, 0))?;
         counter.created_ms = Some(self.now_ms);
@@ -407,14 +422,24 @@ impl Turn<'_> {
         }
         let bounded = Model { lower, upper, ..stand.clone() };
         bounded.admit(stand.value, stand.held(self.now_ms))?;
+        let shards = request.shards.or(stand.shards);
+        match (shards, stand.shards) {
+            (Some(_), _) if lower.or(upper).is_some() => return Err(Error::ShardsBounded),
+            (Some(new), Some(old)) if new < old => {
+                let (min, got) = (old.count().into(), new.count().into());
+                return Err(Error::OutOfRange { what: "SHARDS", min, max: 1024, got });
+            }
+            _ => {}
+        }
         let limits = limits(stand.tokens.limits, &request.options);
         let retention = stand.log.as_ref().map(LogModel::retention);
         let log = request.options.log.unwrap_or(retention);
-        let same = (lower, upper, limits, log) == (stand.lower, stand.upper, stand.tokens.limits, retention);
+        let stands = (stand.lower, stand.upper, stand.shards, stand.tokens.limits, retention);
+        let same = (lower, upper, shards, limits, log) == stands;
         if !same {
             let now_ms = self.now_ms;
             self.write(|counter| {
-                (counter.lower, counter.upper) = (lower, upper);
+                (counter.lower, counter.upper, counter.shards) = (lower, upper, shards);
                 counter.set_log(log);
                 set_limits(counter, &request.options, now_ms);
                 Some((CounterOp::Alter, 0))

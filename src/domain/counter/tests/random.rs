@@ -10,6 +10,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::info::Value;
 use crate::options::KeyOptions;
+use crate::shards::Shards;
 use crate::simulation::{World, scale, seed};
 use std::collections::BTreeMap;
 
@@ -82,6 +83,8 @@ fn end(outcome: &Outcome) -> &'static str {
         Err(Error::DeadlinePast) => "past",
         Err(Error::NoHold) => "no hold",
         Err(Error::HoldResolved(how)) => how,
+        Err(Error::ShardsBounded) => "sharded",
+        Err(Error::OutOfRange { .. }) => "fewer shards",
         Err(Error::CommitTooMuch { .. }) => "too much",
         Err(error) => panic!("{error}"),
     }
@@ -152,6 +155,7 @@ fn check_info(counter: &Counter, model: &Model, world: &World) {
         ("available-down", lower.map(|lower| model.value - down - lower)),
         ("available-up", upper.map(|upper| upper - model.value - up)),
         ("holds", Some(model.list(now_ms).len() as i128)),
+        ("shards", model.shards.map(|shards| shards.count().into())),
         ("idmp-maxsize", Some(model.tokens.limits.count_max().into())),
         ("tokens-tracked", Some(model.tokens.tracked(now_ms) as i128)),
         ("tokens-dropped-early", Some(model.tokens.dropped_early.into())),
@@ -195,11 +199,12 @@ fn random_verb(world: &World, counter: Option<&Model>) -> Verb {
             nx: world.once_in(2),
             initial: place(world, 0),
             bounds: bounds(world, 0),
+            shards: shards(world),
             options: options(world),
         }),
         58..65 => {
             let bound = || world.once_in(2).then(|| (!world.once_in(4)).then(|| place(world, near)));
-            Verb::Alter(Alter { lower: bound(), upper: bound(), options: options(world) })
+            Verb::Alter(Alter { lower: bound(), upper: bound(), shards: shards(world), options: options(world) })
         }
         65..80 => {
             let amount = amount(world);
@@ -253,6 +258,10 @@ fn bounds(world: &World, near: i64) -> Bounds {
     Bounds::new(one, other).or_else(|_| Bounds::new(other, one)).unwrap()
 }
 
+fn shards(world: &World) -> Option<Shards> {
+    Shards::new(if world.once_in(8) { 1 + world.below(1_024) } else { 0 })
+}
+
 fn options(world: &World) -> KeyOptions {
     KeyOptions {
         log: world.once_in(3).then(|| (!world.once_in(4)).then(|| retention(world))),
@@ -297,7 +306,7 @@ pub fn large_counter() -> Counter {
     let mut subject = Subject::new(World::new(0));
     let bounds = Bounds::new(Some(-1_000_000), Some(1_000_000)).unwrap();
     let options = KeyOptions { log: Some(Some(Retention::default())), ..KeyOptions::default() };
-    subject.at(1_000, Verb::Create(Create { nx: false, initial: 0, bounds, options })).unwrap();
+    subject.at(1_000, Verb::Create(Create { nx: false, initial: 0, bounds, shards: None, options })).unwrap();
     for i in 0..600 {
         let hold = HoldRequest { amount: if i % 2 == 0 { 3 } else { -3 }, until: When::In(100 + i % 7) };
         let reply = subject.tokened(1_000 + i, Some(i), Verb::Hold(hold));

@@ -23,7 +23,7 @@ fn subject(initial: Option<i64>, lower: Option<i64>, upper: Option<i64>) -> Subj
     let mut subject = Subject::new(World::new(0));
     if let Some(initial) = initial {
         let bounds = Bounds::new(lower, upper).unwrap();
-        let create = Create { nx: false, initial, bounds, options: KeyOptions::default() };
+        let create = Create { nx: false, initial, bounds, shards: None, options: KeyOptions::default() };
         subject.at(NOW_MS, Verb::Create(create)).unwrap();
     }
     subject

@@ -11,6 +11,7 @@ use crate::hold::Hold;
 use crate::idblock::{Clock, Policy};
 use crate::idempotency::{Fingerprint, Limits, Token};
 use crate::permutation::{Alphabet, Codes};
+use crate::shards::Shards;
 use crate::simulation::{World, scale, seed};
 use std::fmt::Debug;
 
@@ -46,6 +47,7 @@ fn counter_parts() -> Vec<(CounterEffect<'static>, Vec<u8>)> {
         (log(Some(Retention::default())), vec![3, 1, 0]),
         (log(Some(retention)), vec![3, 1, 1, 0xac, 2]),
         (setup(Setup { limits: Limits::new(300, 5), ..Setup::default() }), vec![4, 0xac, 2, 5]),
+        (setup(Setup { shards: Shards::new(300), ..Setup::default() }), vec![5, 0xac, 2]),
         (CounterEffect { due: true, ..none() }, vec![8]),
         (changed(Changed::Added(5)), vec![9, 10]),
         (changed(Changed::Added(i64::MIN)), ends),
