@@ -6,7 +6,8 @@ use crate::host::{Flag, Number, Text};
 use std::sync::Mutex;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::limits::{
-    FENCE_REPLICAS_MAX, FENCE_WAIT_MS_DEFAULT, FENCE_WAIT_MS_MAX, WINDOW_MAX_DEFAULT, WINDOW_MAX_MAX, WINDOW_MAX_MIN,
+    FENCE_REPLICAS_MAX, FENCE_WAIT_MS_DEFAULT, FENCE_WAIT_MS_MAX, TOTAL_TIMEOUT_MS_DEFAULT, TOTAL_TIMEOUT_MS_MAX,
+    WINDOW_MAX_DEFAULT, WINDOW_MAX_MAX, WINDOW_MAX_MIN,
 };
 
 /// The log of counters that nobody gave one: `MAXLEN n`, `MAXAGE ms`, `MAXBYTES n`, several of them,
@@ -28,6 +29,14 @@ pub static FENCE_JOURNAL: Text = Text::fixed("fence-journal", "tallybook-{port}.
 
 /// Whether a replica brings a mark to the disk before it acknowledges it.
 pub static FENCE_REPLICA_SYNC: Flag = Flag::new("fence-replica-sync", true);
+
+/// How long a total waits for the other nodes of a cluster, in milliseconds.
+pub static TOTAL_TIMEOUT: Number = Number::new("total-timeout", 1, TOTAL_TIMEOUT_MS_MAX, TOTAL_TIMEOUT_MS_DEFAULT);
+
+/// What `tallybook.total-timeout` says now.
+pub fn total_timeout_ms() -> i64 {
+    TOTAL_TIMEOUT.get()
+}
 
 static FENCE_JOURNAL_NOW: Mutex<String> = Mutex::new(String::new());
 

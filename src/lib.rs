@@ -10,7 +10,7 @@ mod config;
 mod host;
 mod types;
 
-use commands::{catalog, fence, idblock, scounter};
+use commands::{catalog, fence, idblock, scounter, shards};
 use host::Loader;
 use host::fence::Needs;
 use tallybook_domain::counter::Counter;
@@ -46,6 +46,8 @@ fn register(loader: &Loader) -> Result<(), String> {
     loader.command(&row(&catalog::SCOUNTER_RELEASE), scounter::release)?;
     loader.command(&row(&catalog::SCOUNTER_HOLDS), scounter::holds)?;
     loader.command(&row(&catalog::SCOUNTER_LOG), scounter::log)?;
+    loader.command(&row(&catalog::SCOUNTER_TOTAL), shards::total)?;
+    loader.command(&row(&catalog::SCOUNTER_SHARDS), shards::shards)?;
     loader.command(&row(&catalog::SCOUNTER_EFFECT), scounter::effect)?;
     loader.command(&row(&catalog::IDBLOCK_CREATE), idblock::create)?;
     loader.command(&row(&catalog::IDBLOCK_RESERVE), idblock::reserve)?;
@@ -67,5 +69,6 @@ fn register(loader: &Loader) -> Result<(), String> {
     loader.setting(&config::FENCE_REPLICAS)?;
     loader.setting(&config::FENCE_WINDOW_MAX)?;
     loader.setting(&config::FENCE_JOURNAL)?;
-    loader.setting(&config::FENCE_REPLICA_SYNC)
+    loader.setting(&config::FENCE_REPLICA_SYNC)?;
+    loader.setting(&config::TOTAL_TIMEOUT)
 }

@@ -15,5 +15,6 @@ mod payload;
 mod persistence;
 mod replication;
 mod selftest;
+mod shards;
 mod tidy;
 mod workload;

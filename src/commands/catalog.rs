@@ -36,6 +36,8 @@ enum Class {
     Read,
     /// Reads in time that grows with what is asked for.
     Scan,
+    /// Reads on other nodes too, and may wait for them.
+    Gather,
     /// Applies what another node decided.
     Effect,
     /// Shows or changes how this server works.
@@ -52,6 +54,7 @@ impl Class {
             Class::Relief => ("write fast", "write fast"),
             Class::Read => ("readonly fast", "read fast"),
             Class::Scan => ("readonly", "read"),
+            Class::Gather => ("readonly blocking", "read blocking"),
             Class::Effect => ("write admin deny-script no-monitor no-slowlog", "write admin dangerous"),
             Class::Admin => ("admin deny-script allow-stale", "admin dangerous"),
             Class::Announcement => ("admin deny-script no-monitor no-slowlog", "admin dangerous"),
@@ -217,6 +220,24 @@ pub const SCOUNTER_LOG: Row = Row {
     complexity: "O(log(N)+M) with N the entries of the log and M those returned",
     class: Class::Scan,
     keys: key(Access::Read),
+};
+
+/// SCOUNTER.TOTAL
+pub const SCOUNTER_TOTAL: Row = Row {
+    name: "scounter.total",
+    syntax: "key [MAXAGE ms] [TIMEOUT ms] [PARTIAL]",
+    summary: "Returns the value of a counter and all its shards together, wherever they live.",
+    complexity: "O(N) with N the number of shards",
+    class: Class::Gather,
+    keys: key(Access::Read),
+};
+
+/// SCOUNTER.SHARDS
+pub const SCOUNTER_SHARDS: Row = Row {
+    name: "scounter.shards",
+    syntax: "key",
+    summary: "Returns the shards of a counter: key, value, slot and node of each.",
+    ..SCOUNTER_TOTAL
 };
 
 /// SCOUNTER.EFFECT

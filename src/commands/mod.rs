@@ -8,4 +8,5 @@ pub mod idblock;
 mod info;
 mod log;
 pub mod scounter;
+pub mod shards;
 mod syntax;

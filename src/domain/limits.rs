@@ -48,6 +48,12 @@ pub const SHARD_COUNT_MAX: u16 = 1024;
 /// The longest name of a counter with shards: it goes into messages between the nodes.
 pub const SHARDED_NAME_LEN_MAX: usize = 1024;
 
+/// How long a total waits for the other nodes unless `tallybook.total-timeout` or TIMEOUT says otherwise.
+pub const TOTAL_TIMEOUT_MS_DEFAULT: i64 = 1_000;
+
+/// The longest that they may say: who waits longer has given up.
+pub const TOTAL_TIMEOUT_MS_MAX: i64 = 60_000;
+
 /// Random bits of a hold's id: as many as an integer may have that every client can hold exactly.
 pub const HOLD_ID_BITS: u32 = 53;
 

@@ -91,6 +91,17 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(ms).unwrap_or(0)
 }
 
+/// Any number.
+pub(super) fn random_u64() -> u64 {
+    rand::random()
+}
+
+/// The ACL user of the caller; nothing for a primary, the AOF, and clients that another module made up.
+pub(super) fn user_name(context: &Context) -> Option<Text> {
+    let (user, _) = caller(context);
+    (!user.0.is_null()).then_some(user)
+}
+
 /// Whether the command comes from a primary or from the AOF. Their effects name the caller already,
 /// and asking for a user here would crash Redis 7.0 to 7.4.
 pub fn is_obeying(context: &Context) -> bool {
@@ -126,11 +137,15 @@ fn caller(context: &Context) -> (Text, Text) {
 }
 
 /// A string that the server made for us, freed when dropped. It may be null.
-struct Text(*mut RedisModuleString);
+pub(super) struct Text(*mut RedisModuleString);
 
 impl Text {
     fn none() -> Self {
         Text(null_mut())
+    }
+
+    pub(super) fn raw(&self) -> *mut RedisModuleString {
+        self.0
     }
 
     /// At most as many bytes as a name in the log may have.

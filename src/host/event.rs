@@ -1,8 +1,8 @@
 //! What the server tells its modules: role changes, replicas, loading, and the turns of its loop.
 
-use super::fence;
 use super::guard::guard;
 use super::replication::node;
+use super::{bus, fence};
 use redis_module::raw::{RedisModuleCtx, RedisModuleEvent, RedisModuleEventCallback, RedisModuleReplicationInfo};
 use std::ffi::{CStr, c_void};
 
@@ -100,5 +100,6 @@ unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _
 unsafe extern "C" fn event_loop(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {
     if step == BEFORE_SLEEP {
         guard(|| (), || fence::before_sleep(context));
+        guard(|| (), || bus::before_sleep(context));
     }
 }

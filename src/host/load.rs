@@ -6,7 +6,7 @@ use super::guard::{guard, install_hook};
 use super::register::{self, Command};
 use super::server_log;
 use super::value_type::{self, ValueType};
-use super::{api, event, fence, replication};
+use super::{api, bus, event, fence, info, replication};
 use redis_module::raw::{
     Export_RedisModule_Init, REDISMODULE_APIVER_1, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS,
     REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD, RedisModuleCtx,
@@ -90,6 +90,8 @@ pub fn on_load(
             if let Some(command) = replication::missing_command(context) {
                 return Err(format!("it needs the command {command} under its own name: see rename-command"));
             }
+            bus::listen(context);
+            info::register(context)?;
             fence::start(context, needs);
             event::subscribe(context)
         },

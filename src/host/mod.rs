@@ -8,6 +8,7 @@
 #[macro_use]
 mod api;
 mod alloc;
+mod bus;
 mod call;
 mod commit;
 mod config;
@@ -16,15 +17,18 @@ mod environment;
 mod event;
 pub mod fence;
 mod guard;
+mod info;
 mod journal;
 mod keyspace;
 mod load;
 mod park;
+mod permission;
 mod register;
 mod replication;
 mod server_log;
 mod value_type;
 
+pub use bus::{Request, gather};
 pub use commit::{Step, conclude, conclude_all, execute};
 pub use config::{Flag, Number, Text};
 pub use context::{Args, Context, Key, Reply};
@@ -33,6 +37,7 @@ pub use keyspace::{open, read};
 pub use load::Loader;
 #[doc(hidden)]
 pub use load::on_load;
+pub use permission::may_read;
 pub use register::{Access, Argument, Command, Keys, Value};
 pub use value_type::{Handle, ValueType};
 

@@ -7,13 +7,14 @@ use super::guard::guard;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA,
     REDISMODULE_CTX_FLAGS_MULTI, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleBlockedClient, RedisModuleCmdFunc,
-    RedisModuleCtx,
+    RedisModuleCtx, RedisModuleDisconnectFunc,
 };
+use std::ffi::c_void;
 use std::ptr::null_mut;
 use tallybook_domain::fence::{Ticket, Uid, Wait};
 
 /// Where nobody can be made to wait.
-const CANNOT_WAIT: u32 = REDISMODULE_CTX_FLAGS_MULTI
+pub(super) const CANNOT_WAIT: u32 = REDISMODULE_CTX_FLAGS_MULTI
     | REDISMODULE_CTX_FLAGS_LUA
     | REDISMODULE_CTX_FLAGS_DENY_BLOCKING
     | REDISMODULE_CTX_FLAGS_REPLICATED
@@ -21,6 +22,47 @@ const CANNOT_WAIT: u32 = REDISMODULE_CTX_FLAGS_MULTI
 
 /// How long after its deadline the handle of a client is given back: the server has answered it then.
 const GRACE_MS: u64 = 1_000;
+
+/// The handle of a client that waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Client(*mut RedisModuleBlockedClient);
+
+// SAFETY: it is used on the main thread only; the lock it lies behind has to know that it may move.
+unsafe impl Send for Client {}
+
+impl Client {
+    /// Lets the client of a command wait, if that is possible.
+    pub fn park(
+        context: &Context,
+        answer: RedisModuleCmdFunc,
+        late: RedisModuleCmdFunc,
+        left: RedisModuleDisconnectFunc,
+        forget: Option<unsafe extern "C" fn(*mut RedisModuleCtx, *mut c_void)>,
+        wait_ms: i64,
+    ) -> Option<Self> {
+        let client = api!(RedisModule_BlockClient(context.raw, answer, late, forget, wait_ms));
+        if client.is_null() {
+            return None; // Valkey knows clients that it does not let wait
+        }
+        api!(RedisModule_SetDisconnectCallback(client, left));
+        Some(Client(client))
+    }
+
+    /// The handle that the server calls it by.
+    pub fn of(client: *mut RedisModuleBlockedClient) -> Self {
+        Client(client)
+    }
+
+    /// Gives the handle back. Whoever still waits is answered with what `answer` points to.
+    pub fn give_back(self, answer: *mut c_void) {
+        api!(RedisModule_UnblockClient(self.0, answer));
+    }
+}
+
+/// The handle of the client that waited, and of which this is the context.
+pub fn handle_of(context: &Context) -> Client {
+    Client(api!(RedisModule_GetBlockedClientHandle(context.raw)))
+}
 
 /// A client that waits.
 pub struct Parked {

@@ -124,6 +124,8 @@ fn refused_besides(client: &mut Client) -> Vec<String> {
         client.error(args!["SCOUNTER.COMMIT", "other", hold, -2]),
         client.error(args!["SCOUNTER.COMMIT", "other", resolved]),
         too_many_holds(client),
+        partial(),
+        not_permitted(client),
     ]
 }
 
@@ -148,6 +150,26 @@ fn refused_by_fences() -> Vec<String> {
         replica.error("IDBLOCK.NEXT ids"),
         server.connect().error("IDBLOCK.NEXT ids"),
     ]
+}
+
+/// A transaction waits for nobody.
+fn partial() -> String {
+    let cluster = Cluster::start(2, 0);
+    let mut client = cluster.node_for("spread").connect();
+    client.ok("SCOUNTER.CREATE spread SHARDS 64");
+    client.pipeline(["MULTI", "SCOUNTER.TOTAL spread", "EXEC"]).pop().map_or_else(String::new, |reply| {
+        let replies = show(&reply.expect("replies"));
+        replies.trim_matches(['[', ']']).trim_start_matches("(error) ").to_owned()
+    })
+}
+
+fn not_permitted(client: &mut Client) -> String {
+    client.ok("ACL SETUSER reader on nopass %R~sharded +@all");
+    client.ok("SCOUNTER.CREATE sharded SHARDS 1");
+    client.ok("AUTH reader any");
+    let error = client.error("SCOUNTER.TOTAL sharded");
+    client.ok("AUTH default any");
+    error
 }
 
 fn too_many_holds(client: &mut Client) -> String {

@@ -48,6 +48,8 @@ pub struct Gather {
     claims: Vec<Claims>,
     /// Those that were asked again, for which parts, and whether they have answered.
     importers: BTreeMap<NodeId, (Vec<Part>, bool)>,
+    /// Whether somebody is to be asked again, and was not yet.
+    has_fresh_orders: bool,
 }
 
 /// Who claims a part, as far as it matters: of three claims, the third changes nothing any more.
@@ -104,6 +106,7 @@ impl Gather {
             nodes: nodes.into_iter().map(|node| (node, false)).collect(),
             claims: shards.parts().map(|_| Claims::default()).collect(),
             importers: BTreeMap::new(),
+            has_fresh_orders: false,
         }
     }
 
@@ -147,7 +150,23 @@ impl Gather {
                 self.importers.entry(to).or_default().0.push(part);
             }
         }
+        self.has_fresh_orders = !self.importers.is_empty();
         self.importers.iter().map(|(node, (parts, _))| (*node, parts.clone())).collect()
+    }
+
+    /// How many shards it asks for.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// Whether somebody is to be asked again, and was not yet.
+    pub fn has_fresh_orders(&self) -> bool {
+        self.has_fresh_orders
+    }
+
+    /// They have been asked.
+    pub fn orders_are_out(&mut self) {
+        self.has_fresh_orders = false;
     }
 
     /// Whom this round waits for: with parts, those that were asked again.

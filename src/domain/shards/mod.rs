@@ -92,6 +92,12 @@ pub struct Part(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(pub [u8; NodeId::LEN]);
 
+impl Default for NodeId {
+    fn default() -> Self {
+        NodeId([b'0'; NodeId::LEN])
+    }
+}
+
 impl NodeId {
     /// Letters of an id.
     pub const LEN: usize = 40;

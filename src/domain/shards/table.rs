@@ -11,7 +11,7 @@ use super::NodeId;
 use std::collections::BTreeMap;
 
 /// What a node knows of itself and of the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     me: NodeId,
     is_primary: bool,
@@ -106,6 +106,12 @@ impl Table {
     /// The other primaries that are not marked as failed.
     pub fn asked(&self) -> impl Iterator<Item = NodeId> {
         self.nodes.iter().filter(|node| node.is_asked).map(|node| node.id)
+    }
+
+    /// Those, and this node.
+    pub fn all(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let nodes: Vec<NodeId> = self.asked().chain([self.me]).collect();
+        nodes.into_iter()
     }
 
     /// Whether this is a node of the cluster.

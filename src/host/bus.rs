@@ -1,0 +1,437 @@
+//! Totals over a cluster: messages to the other nodes and from them, and the clients that wait for what they say.
+//!
+//! What is asked, and what answers mean, is decided in `src/domain/shards`. Here it is fed, on the main thread
+//! only: answers come in between, and everything that follows from them is done before the server's
+//! loop sleeps, so that those that asked in one turn of the loop share a round.
+
+use super::call::call;
+use super::context::{Context, OwnedString, Reply, bytes_of};
+use super::environment::{now_ms, random_u64};
+use super::guard::guard;
+use super::keyspace::read;
+use super::park::{CANNOT_WAIT, Client, handle_of};
+use redis_module::raw::*;
+use std::collections::HashMap;
+use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ptr::null_mut;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tallybook_domain::counter::Counter;
+use tallybook_domain::error::Error;
+use tallybook_domain::shards::{
+    Answer, Ask, Claim, Inquiry, Message, NodeId, Part, Shards, Table, Tally, Verdict, Waiter, Which, slot,
+};
+
+/// The only type of message; what kind it is says the message itself.
+const MESSAGE: u8 = 1;
+
+/// Totals that are remembered, and for how many counters at most.
+const REMEMBERED_MAX: usize = 1024;
+
+/// What somebody wants to know of a counter with shards.
+pub struct Request {
+    /// The counter.
+    pub name: Vec<u8>,
+    /// How many shards it has.
+    pub shards: Shards,
+    /// How old the answer may be.
+    pub age_max_ms: Option<u64>,
+    /// How long to wait for it.
+    pub timeout_ms: i64,
+    /// What is answered.
+    pub reply: fn(&Tally, &[u8], bool) -> Result<Reply, Error>,
+    /// Whether a part of it is an answer.
+    pub partial: bool,
+}
+
+/// A counter, by database and name.
+type Counted = (i32, Vec<u8>);
+
+struct Waiting {
+    client: Client,
+    shards: Shards,
+    age_max_ms: Option<u64>,
+    reply: fn(&Tally, &[u8], bool) -> Result<Reply, Error>,
+    partial: bool,
+}
+
+impl Waiter for Waiting {
+    fn age_max_ms(&self) -> Option<u64> {
+        self.age_max_ms.filter(|ms| *ms > 0)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    inquiries: HashMap<Counted, Inquiry<Waiting>>,
+    remembered: HashMap<Counted, (Tally, u64)>,
+    /// Clients that have been answered already, or are gone.
+    ended: Vec<Client>,
+    counts: Counts,
+    /// When the server's timer rings.
+    alarm_ms: Option<u64>,
+}
+
+impl State {
+    /// Whether a timer is to be set, since none rings in time.
+    fn sets_alarm(&mut self, due_ms: u64) -> bool {
+        let is_late = self.alarm_ms.is_none_or(|alarm_ms| alarm_ms > due_ms);
+        if is_late {
+            self.alarm_ms = Some(due_ms);
+        }
+        is_late
+    }
+}
+
+/// What INFO tells.
+#[derive(Clone, Copy, Default)]
+pub struct Counts {
+    /// Rounds of asking.
+    pub gathers: u64,
+    /// Answers from memory.
+    pub remembered: u64,
+    /// Messages that were no question of a node and no answer to a question.
+    pub dropped: u64,
+}
+
+static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// Whether there is anything to look after before the loop sleeps.
+static DUE: AtomicBool = AtomicBool::new(false);
+
+fn with<R>(body: impl FnOnce(&mut State) -> R) -> R {
+    body(STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert_default())
+}
+
+fn look() {
+    DUE.store(true, Ordering::Release);
+}
+
+/// What INFO tells.
+pub fn counts() -> Counts {
+    with(|state| state.counts)
+}
+
+/// Listens to the other nodes. On a server that is not in a cluster nobody speaks.
+pub fn listen(context: *mut RedisModuleCtx) {
+    api!(RedisModule_RegisterClusterMessageReceiver(context, MESSAGE, Some(received)));
+}
+
+/// Answers a request, or lets its client wait for the answer.
+pub fn gather(context: &Context, request: Request) -> Result<Reply, Error> {
+    let Request { name, shards, age_max_ms, reply, partial, .. } = &request;
+    let database = context.database();
+    if context.flags() & REDISMODULE_CTX_FLAGS_CLUSTER == 0 {
+        return reply(&Tally::local(*shards, None, &claims(context, None, name, *shards, &Which::All)), name, *partial);
+    }
+    let counted = (database, name.clone());
+    if let Some(tally) = age_max_ms.and_then(|max_ms| remembered(&counted, *shards, max_ms)) {
+        return reply(&tally, name, *partial);
+    }
+    if context.flags() & (CANNOT_WAIT | REDISMODULE_CTX_FLAGS_SLAVE) == 0 {
+        let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), request.timeout_ms);
+        if let Some(client) = client {
+            let Request { shards, age_max_ms, reply, partial, .. } = request;
+            let waiting = Waiting { client, shards, age_max_ms, reply, partial };
+            with(|state| state.inquiries.entry(counted).or_default().join(waiting, now_ms()));
+            look();
+            return Ok(Reply::Sent);
+        }
+    }
+    let table = table(context.raw).ok_or(Error::Internal)?;
+    let claims = claims(context, Some(&table), name, *shards, &Which::All);
+    reply(&Tally::local(*shards, Some(table.me()), &claims), name, *partial)
+}
+
+fn remembered(counted: &Counted, shards: Shards, age_max_ms: u64) -> Option<Tally> {
+    let now_ms = now_ms();
+    with(|state| {
+        let (tally, began_ms) = state.remembered.get(counted)?;
+        let fits = age_max_ms > 0 && now_ms.saturating_sub(*began_ms) <= age_max_ms && tally.shards() == shards;
+        let tally = fits.then(|| tally.clone())?;
+        state.counts.remembered = state.counts.remembered.saturating_add(1);
+        Some(tally)
+    })
+}
+
+fn table(context: *mut RedisModuleCtx) -> Option<Table> {
+    Table::read(call(context, c"CLUSTER", &["NODES"]).text())
+}
+
+/// What this server says of the parts of a counter. Without a table it owns everything.
+fn claims(
+    context: &Context,
+    table: Option<&Table>,
+    counter: &[u8],
+    shards: Shards,
+    which: &Which,
+) -> Vec<(Part, Claim)> {
+    let claim = |part: Part| {
+        let name = shards.name(counter, part);
+        let slot = table.map(|table| (table, slot(&name)));
+        let is_ours = slot.is_none_or(|(table, slot)| {
+            table.owns(slot) || matches!(which, Which::These(_)) && table.is_arriving(slot)
+        });
+        is_ours.then(|| (part, claim(context, &name, slot.and_then(|(table, slot)| table.leaving(slot)))))
+    };
+    match which {
+        Which::All => shards.parts().filter_map(claim).collect(),
+        Which::These(parts) => parts.iter().copied().filter_map(claim).collect(),
+    }
+}
+
+fn claim(context: &Context, name: &[u8], leaving: Option<NodeId>) -> Claim {
+    let name = OwnedString::new(name);
+    match read::<Counter>(context, name.key()) {
+        Err(_) => Claim::Alien,
+        Ok(slot) => match (slot.value(), leaving) {
+            (Some(counter), _) => Claim::Value(counter.value()),
+            (None, Some(node)) => Claim::Moving(node),
+            (None, None) => Claim::Absent,
+        },
+    }
+}
+
+fn send(context: *mut RedisModuleCtx, node: NodeId, message: &[u8]) {
+    let mut name = [0; NodeId::LEN + 1]; // the server wants it to end with a zero
+    name.iter_mut().zip(node.0).for_each(|(place, letter)| *place = letter);
+    let Ok(len) = u32::try_from(message.len()) else { return };
+    // Where there is no link it is not sent, and asked again later.
+    api!(RedisModule_SendClusterMessage(context, name.as_ptr().cast(), MESSAGE, message.as_ptr().cast(), len));
+}
+
+unsafe extern "C" fn received(
+    context: *mut RedisModuleCtx,
+    sender: *const c_char,
+    _: u8,
+    payload: *const c_uchar,
+    len: u32,
+) {
+    guard(
+        || (),
+        || {
+            // SAFETY: the server passes an id of 40 letters, without a zero at its end, and `len` bytes.
+            let (sender, message) =
+                unsafe { (bytes_of(sender, NodeId::LEN), bytes_of(payload.cast(), len.try_into().unwrap_or(0))) };
+            let is_taken = match (NodeId::new(sender), Message::decode(message)) {
+                (Some(sender), Ok(Message::Ask(ask))) => answer(context, sender, &ask),
+                (Some(sender), Ok(Message::Answer(answer))) => heard(sender, &answer),
+                _ => false,
+            };
+            if !is_taken {
+                with(|state| state.counts.dropped = state.counts.dropped.saturating_add(1));
+            }
+        },
+    );
+}
+
+/// Another node asks.
+fn answer(context: *mut RedisModuleCtx, sender: NodeId, ask: &Ask) -> bool {
+    let Some(table) = table(context).filter(|table| table.knows(sender)) else { return false };
+    let Ok(database) = c_int::try_from(ask.database) else { return false };
+    let claims = match table.is_primary() && api!(RedisModule_SelectDb(context, database)) == 0 {
+        true => claims(&Context { raw: context }, Some(&table), &ask.name, ask.shards, &ask.which),
+        false => Vec::new(), // a replica owns nothing
+    };
+    let answer = Answer { number: ask.number, of_all: ask.which == Which::All, claims };
+    send(context, sender, &answer.encode());
+    true
+}
+
+/// Another node answers. What is late answers nothing any more, and is no harm.
+fn heard(sender: NodeId, answer: &Answer) -> bool {
+    look();
+    with(|state| {
+        let gather = state.inquiries.values_mut().find_map(|inquiry| inquiry.gather(answer.number));
+        gather.is_none_or(|gather| gather.heard(sender, answer).is_ok())
+    })
+}
+
+/// The loop is about to sleep.
+pub fn before_sleep(context: *mut RedisModuleCtx) {
+    if !DUE.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let now_ms = now_ms();
+    with(|state| std::mem::take(&mut state.ended)).into_iter().for_each(|client| client.give_back(null_mut()));
+    let counters: Vec<Counted> = with(|state| {
+        state.inquiries.retain(|_, inquiry| !inquiry.is_idle());
+        state.inquiries.keys().cloned().collect()
+    });
+    let mut table = None;
+    for counted in counters {
+        api!(RedisModule_SelectDb(context, counted.0));
+        let context = Context { raw: context };
+        advance(&context, &counted, &mut table, now_ms);
+    }
+    let due_ms = with(|state| state.inquiries.values().filter(|inquiry| !inquiry.is_idle()).map(Inquiry::due_ms).min());
+    if let Some(due_ms) = due_ms.filter(|due_ms| with(|state| state.sets_alarm(*due_ms))) {
+        let wait_ms = i64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX).max(1);
+        api!(RedisModule_CreateTimer(context, wait_ms, Some(rang), null_mut()));
+    }
+}
+
+unsafe extern "C" fn rang(_: *mut RedisModuleCtx, _: *mut c_void) {
+    with(|state| state.alarm_ms = None);
+    look();
+}
+
+/// Does for one counter what is due.
+fn advance(context: &Context, counted: &Counted, seen: &mut Option<Table>, now_ms: u64) {
+    let mut see = || seen.get_or_insert_with(|| table(context.raw).unwrap_or_default()).clone();
+    loop {
+        let verdict = inquiry(counted, |inquiry| inquiry.current().map(|(_, gather)| gather.verdict())).flatten();
+        match verdict {
+            Some(Verdict::Whole) => finish(counted),
+            Some(Verdict::Torn) => _ = inquiry(counted, |inquiry| inquiry.put_off(now_ms)),
+            Some(Verdict::Open) => {
+                let is_late = inquiry(counted, |inquiry| inquiry.is_late(now_ms)) == Some(true);
+                let table = if is_late || inquiry(counted, has_orders) == Some(true) { see() } else { return };
+                let is_same = inquiry(counted, |inquiry| inquiry.current().map(|(_, gather)| gather.asks(table.all())));
+                if is_late && is_same != Some(Some(true)) {
+                    begin(context, counted, &table, now_ms);
+                } else {
+                    ask(context, counted, &table, is_late, now_ms);
+                }
+            }
+            None if inquiry(counted, |inquiry| inquiry.wants_round(now_ms)) == Some(true) => {
+                begin(context, counted, &see(), now_ms);
+            }
+            None => return,
+        }
+    }
+}
+
+fn inquiry<R>(counted: &Counted, body: impl FnOnce(&mut Inquiry<Waiting>) -> R) -> Option<R> {
+    with(|state| state.inquiries.get_mut(counted).map(body))
+}
+
+fn has_orders(inquiry: &mut Inquiry<Waiting>) -> bool {
+    inquiry.current().is_some_and(|(_, gather)| gather.has_fresh_orders())
+}
+
+/// A round begins: this node answers at once, the others are asked.
+fn begin(context: &Context, counted: &Counted, table: &Table, now_ms: u64) {
+    let shards = inquiry(counted, |inquiry| inquiry.waiters().map(|waiting| waiting.shards).max()).flatten();
+    let Some(shards) = shards else { return };
+    let number = random_u64();
+    with(|state| state.counts.gathers = state.counts.gathers.saturating_add(1));
+    inquiry(counted, |inquiry| inquiry.begin(number, shards, table.all(), now_ms));
+    let claims = match table.is_primary() {
+        true => claims(context, Some(table), &counted.1, shards, &Which::All),
+        false => Vec::new(),
+    };
+    tell_self(counted, table, &Answer { number, of_all: true, claims });
+    ask(context, counted, table, true, now_ms);
+}
+
+fn tell_self(counted: &Counted, table: &Table, answer: &Answer) {
+    let me = table.me();
+    inquiry(counted, |inquiry| inquiry.gather(answer.number).map(|gather| gather.heard(me, answer)));
+}
+
+/// Asks those that have not answered: all of them at first and after a while, in between only who is asked again
+/// for what is on the move.
+fn ask(context: &Context, counted: &Counted, table: &Table, everybody: bool, now_ms: u64) {
+    let open = inquiry(counted, |inquiry| {
+        if everybody {
+            inquiry.waits_on(now_ms);
+        }
+        inquiry.current().map(|(number, gather)| (number, gather.shards(), gather.unanswered()))
+    });
+    let Some(Some((number, shards, nodes))) = open else { return };
+    inquiry(counted, |inquiry| inquiry.gather(number).map(|gather| gather.orders_are_out()));
+    for (node, parts) in nodes {
+        let which = parts.map_or(Which::All, Which::These);
+        if node == table.me() {
+            let of_all = which == Which::All;
+            let claims = claims(context, Some(table), &counted.1, shards, &which);
+            tell_self(counted, table, &Answer { number, of_all, claims });
+        } else {
+            let database = u64::try_from(counted.0).unwrap_or(0);
+            let question = Ask { number, database, name: counted.1.clone(), shards, which };
+            send(context.raw, node, &question.encode());
+        }
+    }
+}
+
+/// The total is whole: all that waited for it are answered, and it is remembered.
+fn finish(counted: &Counted) {
+    let Some(Some((tally, began_ms, waiters))) = inquiry(counted, Inquiry::take_whole) else { return };
+    with(|state| {
+        if state.remembered.len() >= REMEMBERED_MAX && !state.remembered.contains_key(counted) {
+            let oldest = state.remembered.iter().min_by_key(|(_, (_, began_ms))| *began_ms);
+            if let Some(oldest) = oldest.map(|(counted, _)| counted.clone()) {
+                state.remembered.remove(&oldest);
+            }
+        }
+        state.remembered.insert(counted.clone(), (tally.clone(), began_ms));
+    });
+    for Waiting { client, shards, reply, partial, .. } in waiters {
+        // Of a counter that got more shards meanwhile, a total of fewer is none.
+        let outcome = match shards == tally.shards() {
+            true => reply(&tally, &counted.1, partial),
+            false => reply(&Tally::new(shards), &counted.1, partial),
+        };
+        client.give_back(Box::into_raw(Box::new(outcome)).cast());
+    }
+}
+
+/// The client is answered, with what `finish` has put there for it.
+unsafe extern "C" fn answered(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
+    let context = Context { raw: context };
+    let outcome: *mut c_void = api!(RedisModule_GetBlockedClientPrivateData(context.raw));
+    guard(
+        || (),
+        || {
+            // SAFETY: it is null, or what `finish` has put there; `forget` frees it afterwards.
+            let outcome = unsafe { outcome.cast::<Result<Reply, Error>>().as_ref() };
+            context.send(outcome.unwrap_or(&Err(Error::Internal)));
+        },
+    );
+    0
+}
+
+unsafe extern "C" fn forget(_: *mut RedisModuleCtx, outcome: *mut c_void) {
+    if !outcome.is_null() {
+        // SAFETY: `finish` has put it there, and the server gives it back once.
+        drop(unsafe { Box::from_raw(outcome.cast::<Result<Reply, Error>>()) });
+    }
+}
+
+/// The client has waited for too long: it gets what is known.
+unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
+    let context = Context { raw: context };
+    guard(
+        || (),
+        || {
+            let client = handle_of(&context);
+            let outcome = with(|state| {
+                state.inquiries.iter().find_map(|(counted, inquiry)| {
+                    let waiting = inquiry.waiters().find(|waiting| waiting.client == client)?;
+                    Some((waiting.reply)(&inquiry.known(waiting.shards), &counted.1, waiting.partial))
+                })
+            });
+            end(client);
+            context.send(&outcome.unwrap_or(Err(Error::Internal)));
+        },
+    );
+    0
+}
+
+/// The client is gone, or was told by somebody else that it waits no longer.
+unsafe extern "C" fn left(_: *mut RedisModuleCtx, client: *mut RedisModuleBlockedClient) {
+    guard(|| (), || end(Client::of(client)));
+}
+
+/// The wait of a client has ended without an answer. Its handle is given back when the loop is about to sleep.
+fn end(client: Client) {
+    with(|state| {
+        let known = state.inquiries.values_mut().filter(|inquiry| inquiry.waiters().any(|one| one.client == client));
+        let known = known.map(|inquiry| inquiry.leave(|waiting| waiting.client == client)).count();
+        if known > 0 {
+            state.ended.push(client);
+        }
+    });
+    look();
+}

@@ -1,0 +1,105 @@
+//! Writers go on through an ordinary cluster client while slots move: what a total says lies between what was
+//! acknowledged when it was sent and what was attempted when it came back.
+
+use super::told;
+use crate::harness::*;
+use redis::Value;
+use redis::cluster::ClusterClient;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
+use std::thread;
+
+const SHARDS: usize = 64;
+const WRITERS: usize = 8;
+
+#[derive(Default)]
+struct Sums {
+    attempted: AtomicI64,
+    acknowledged: AtomicI64,
+    is_over: AtomicBool,
+}
+
+/// Adds 1 to shard after shard, as any application would.
+fn write(addresses: &[String], first: usize, sums: &Sums) {
+    let client = ClusterClient::builder(addresses.to_vec()).retries(64).build().expect("a client");
+    let mut connection = client.get_connection().expect("a connection");
+    for shard in (0..SHARDS).cycle().skip(first) {
+        if sums.is_over.load(SeqCst) {
+            return;
+        }
+        sums.attempted.fetch_add(1, SeqCst);
+        let key = format!("views{{{shard}}}");
+        let done: i64 = redis::cmd("SCOUNTER.INCR").arg(key).query(&mut connection).expect("an increment");
+        assert!(done > 0);
+        sums.acknowledged.fetch_add(1, SeqCst);
+    }
+}
+
+/// Moves the slot of a shard, key by key, from its owner to the next primary.
+fn move_slot(cluster: &Cluster, ids: &[String], key: &str) {
+    let slot = cluster.slot(key);
+    let from = cluster.owner_of_slot(slot).expect("an owner");
+    let to = (from + 1) % 3;
+    let (mut source, mut target) = (cluster.nodes()[from].connect(), cluster.nodes()[to].connect());
+    target.ok(format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[from]));
+    source.ok(format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[to]));
+    loop {
+        let keys = source.list(format!("CLUSTER GETKEYSINSLOT {slot} 10"));
+        if keys.is_empty() {
+            break;
+        }
+        for key in keys {
+            let Value::BulkString(key) = key else { panic!("a key must come") };
+            let port = cluster.nodes()[to].port();
+            source.value(args!["MIGRATE", "127.0.0.1", port, key, 0, 5000]);
+        }
+    }
+    for client in [&mut target, &mut source] {
+        client.ok(format!("CLUSTER SETSLOT {slot} NODE {}", ids[to]));
+    }
+    let third = &cluster.nodes()[3 - from - to];
+    third.connect().ok(format!("CLUSTER SETSLOT {slot} NODE {}", ids[to]));
+}
+
+/// Asks again and again, as one that tolerates moves of its own key would not need to: the key stays.
+fn watch(home: &Server, sums: &Sums) -> usize {
+    let (mut client, mut accepted) = (home.connect(), 0);
+    while !sums.is_over.load(SeqCst) {
+        let least = sums.acknowledged.load(SeqCst);
+        match client.call("SCOUNTER.TOTAL views TIMEOUT 5000") {
+            Ok(Value::Int(total)) => {
+                let most = sums.attempted.load(SeqCst);
+                assert!((least..=most).contains(&total), "{least} acknowledged, {total} told, {most} attempted");
+                accepted += 1;
+            }
+            other => assert!(other.as_ref().is_err_and(|error| error.starts_with("PARTIAL ")), "{other:?}"),
+        }
+    }
+    accepted
+}
+
+#[test]
+fn a_total_is_true_while_writers_go_on_and_slots_move() {
+    let cluster = Cluster::start(3, 1);
+    cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
+    let home = cluster.node_for("views");
+    let addresses: Vec<String> =
+        cluster.nodes().iter().take(3).map(|node| format!("redis://127.0.0.1:{}", node.port())).collect();
+    let ids: Vec<String> = cluster.nodes().iter().take(3).map(|node| node.connect().text("CLUSTER MYID")).collect();
+    let sums = Sums::default();
+    let accepted = thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (addresses, sums) = (&addresses, &sums);
+            scope.spawn(move || write(addresses, writer * SHARDS / WRITERS, sums));
+        }
+        let watcher = scope.spawn(|| watch(home, &sums));
+        for _ in 0..scale(1, 20) {
+            (0..SHARDS).for_each(|shard| move_slot(&cluster, &ids, &format!("views{{{shard}}}")));
+        }
+        sums.is_over.store(true, SeqCst);
+        watcher.join().expect("a watcher")
+    });
+    let total = sums.acknowledged.load(SeqCst);
+    assert_eq!(home.connect().int("SCOUNTER.TOTAL views TIMEOUT 5000"), total);
+    println!("{total} increments, {accepted} totals, {} gathers", told(home, "gathers"));
+    assert!(accepted > 10 && total > 1000, "{accepted} totals, {total} increments");
+}
