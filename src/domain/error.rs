@@ -194,6 +194,9 @@ pub enum Error {
     HoldResolved(&'static str),
 }
 
+/// Ids from -2^63 to 2^63-1.
+const IDS: u128 = 1 << 64;
+
 fn with_holds(held: bool) -> &'static str {
     if held { " with all pending holds" } else { "" }
 }
@@ -239,9 +242,7 @@ impl fmt::Display for Error {
             ForgetUnknown => f.write_str("ERR node must be one of those that IDBLOCK.FENCE lists"),
             ForgetOnline => f.write_str("ERR node must be gone to be forgotten, got one that follows"),
             NotFromClient => f.write_str("ERR an electable set must come from a primary, got an ordinary client"),
-            RangeTooWide => {
-                write!(f, "ERR range from START to MAX must hold at most {} ids, got {}", u64::MAX, 1u128 << 64)
-            }
+            RangeTooWide => write!(f, "ERR range from START to MAX must hold at most {} ids, got {IDS}", u64::MAX),
             RangeEmpty { start, max } => write!(f, "ERR START must not lie above MAX {max}, got {start}"),
             Effect(why) => write!(f, "ERR effect must fit the state of the key: {why}"),
             Internal => f.write_str("ERR internal error, see the server log"),
