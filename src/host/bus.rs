@@ -122,7 +122,8 @@ pub fn gather(context: &Context, request: Request) -> Result<Reply, Error> {
     let Request { name, shards, age_max_ms, reply, partial, .. } = &request;
     let database = context.database();
     if context.flags() & REDISMODULE_CTX_FLAGS_CLUSTER == 0 {
-        return reply(&Tally::local(*shards, None, &claims(context, None, name, *shards, &Which::All)), name, *partial);
+        let claims = claims(context, &Speaker::Alone, name, *shards, &Which::All);
+        return reply(&Tally::local(*shards, None, &claims), name, *partial);
     }
     let counted = (database, name.clone());
     if let Some(tally) = age_max_ms.and_then(|max_ms| remembered(&counted, *shards, max_ms)) {
@@ -139,7 +140,9 @@ pub fn gather(context: &Context, request: Request) -> Result<Reply, Error> {
         }
     }
     let table = table(context.raw).ok_or(Error::Internal)?;
-    let claims = claims(context, Some(&table), name, *shards, &Which::All);
+    // Whoever asks a replica takes what it has.
+    let speaks = if table.is_primary() { Speaker::of(context, &table) } else { Speaker::Owner(&table) };
+    let claims = claims(context, &speaks, name, *shards, &Which::All);
     reply(&Tally::local(*shards, Some(table.me()), &claims), name, *partial)
 }
 
@@ -158,25 +161,53 @@ fn table(context: *mut RedisModuleCtx) -> Option<Table> {
     Table::read(call(context, c"CLUSTER", &["NODES"]).text())
 }
 
-/// What this server says of the parts of a counter. Without a table it owns everything.
+/// What this server says of the parts of a counter, where it may speak for its slots.
 fn claims(
     context: &Context,
-    table: Option<&Table>,
+    speaks: &Speaker<'_>,
     counter: &[u8],
     shards: Shards,
     which: &Which,
 ) -> Vec<(Part, Claim)> {
     let claim = |part: Part| {
         let name = shards.name(counter, part);
-        let slot = table.map(|table| (table, slot(&name)));
-        let is_ours = slot.is_none_or(|(table, slot)| {
-            table.owns(slot) || matches!(which, Which::These(_)) && table.is_arriving(slot)
-        });
-        is_ours.then(|| (part, claim(context, &name, slot.and_then(|(table, slot)| table.leaving(slot)))))
+        let (table, may_claim) = match speaks {
+            Speaker::Alone => return (part, claim(context, &name, None)),
+            Speaker::Owner(table) => (table, true),
+            Speaker::Witness(table) => (table, false),
+        };
+        let slot = slot(&name);
+        let is_ours = table.owns(slot) || matches!(which, Which::These(_)) && table.is_arriving(slot);
+        let claim = match table.owner(slot) {
+            _ if is_ours && may_claim => claim(context, &name, table.leaving(slot)),
+            Some(owner) if !is_ours => Claim::Elsewhere(owner),
+            _ => Claim::Nowhere,
+        };
+        (part, claim)
     };
     match which {
-        Which::All => shards.parts().filter_map(claim).collect(),
-        Which::These(parts) => parts.iter().copied().filter_map(claim).collect(),
+        Which::All => shards.parts().map(claim).collect(),
+        Which::These(parts) => parts.iter().copied().map(claim).collect(),
+    }
+}
+
+/// As what this server speaks.
+enum Speaker<'a> {
+    /// It is not in a cluster: everything is its own.
+    Alone,
+    /// For the slots that it owns.
+    Owner(&'a Table),
+    /// Of the slots of others only.
+    Witness(&'a Table),
+}
+
+impl<'a> Speaker<'a> {
+    /// Speaks for its slots only while it would acknowledge a write to them. One that would not, since its replica
+    /// is about to take over or has, or since it sees no majority, may have lost them without knowing.
+    fn of(context: &Context, table: &'a Table) -> Self {
+        let is_ok = || call(context.raw, c"CLUSTER", &["INFO"]).text().starts_with("cluster_state:ok");
+        let stands = table.is_primary() && api!(RedisModule_AvoidReplicaTraffic()) == 0 && is_ok();
+        if stands { Speaker::Owner(table) } else { Speaker::Witness(table) }
     }
 }
 
@@ -229,12 +260,13 @@ unsafe extern "C" fn received(
 fn answer(context: *mut RedisModuleCtx, sender: NodeId, ask: &Ask) -> bool {
     let Some(table) = table(context).filter(|table| table.knows(sender)) else { return false };
     let Ok(database) = c_int::try_from(ask.database) else { return false };
-    let claims = match table.is_primary() && api!(RedisModule_SelectDb(context, database)) == 0 {
-        true => claims(&Context { raw: context }, Some(&table), &ask.name, ask.shards, &ask.which),
-        false => Vec::new(), // a replica owns nothing
-    };
+    let raw = context;
+    let context = Context { raw };
+    let has_database = api!(RedisModule_SelectDb(raw, database)) == 0;
+    let speaks = if has_database { Speaker::of(&context, &table) } else { Speaker::Witness(&table) };
+    let claims = claims(&context, &speaks, &ask.name, ask.shards, &ask.which);
     let answer = Answer { number: ask.number, of_all: ask.which == Which::All, claims };
-    send(context, sender, &answer.encode());
+    send(raw, sender, &answer.encode());
     true
 }
 
@@ -317,10 +349,7 @@ fn begin(context: &Context, counted: &Counted, table: &Table, now_ms: u64) {
     let number = random_u64();
     with(|state| state.counts.gathers = state.counts.gathers.saturating_add(1));
     inquiry(counted, |inquiry| inquiry.begin(number, shards, table.all(), now_ms));
-    let claims = match table.is_primary() {
-        true => claims(context, Some(table), &counted.1, shards, &Which::All),
-        false => Vec::new(),
-    };
+    let claims = claims(context, &Speaker::of(context, table), &counted.1, shards, &Which::All);
     tell_self(counted, table, &Answer { number, of_all: true, claims });
     ask(context, counted, table, true, now_ms);
 }
@@ -345,7 +374,7 @@ fn ask(context: &Context, counted: &Counted, table: &Table, everybody: bool, now
         let which = parts.map_or(Which::All, Which::These);
         if node == table.me() {
             let of_all = which == Which::All;
-            let claims = claims(context, Some(table), &counted.1, shards, &which);
+            let claims = claims(context, &Speaker::of(context, table), &counted.1, shards, &which);
             tell_self(counted, table, &Answer { number, of_all, claims });
         } else {
             let database = u64::try_from(counted.0).unwrap_or(0);

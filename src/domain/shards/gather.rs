@@ -1,13 +1,25 @@
-//! One round of asking. Each node answers once for all parts of which it owns the slot, zeros included, at some
-//! moment within the round. The answers make a total when every node has answered and each part came
-//! from exactly one of them.
+//! One round of asking. Each node is asked once about all parts, and answers at some moment within the round: with
+//! what it has, zeros included, where it owns the slot and would acknowledge a write to it just then; else with
+//! the node that owns it by its account. The answers make a total when every node has answered and, for each
+//! part, exactly one of them claims it and all others name that one as its owner.
 //!
-//! Why that is enough: ownership is handed from node to node. An increment that was acknowledged before the
-//! round began is in the value of whoever owned its part then, and of whoever came after. Let X be the one
-//! that claimed the part. If another node Y owned it later, Y did not say so, so Y was asked before it
-//! took over, and whatever Y acknowledged came after the round began. A former owner that has not heard of
-//! its loss still claims the part, but then so does its heir, and two claims are none. A node that does not
-//! answer at all, such as one that was stopped in between, keeps the round open.
+//! Why that is enough. Let Y acknowledge an increment of a part before the round began, and X be the one whose
+//! claim is accepted. The claim has the increment if X had it at that moment, or got the part later from whoever
+//! had. What could lack it is the claim of a former owner that has not heard of its loss: X lost the part, and
+//! then Y had it. Now,
+//!
+//! ```text
+//!   a slot was handed on     Y is asked, and still owns it: then there are two claims, which is none. Or Y has
+//!                            handed it on: then it names the next one, not X
+//!   a failover               a majority of primaries marked X as failed before they voted. Those of them that
+//!                            are asked name nobody, or the new owner
+//!   CLUSTER FAILOVER         X lets nobody write from before the vote until it has heard of it, so X claims nothing
+//! ```
+//!
+//! So the total holds what it must, if the asking node knows of Y, has not marked it as failed, and no slot goes
+//! from X to another node and back to X within one round. Not seen is a promotion that nobody was asked about
+//! (CLUSTER FAILOVER FORCE and TAKEOVER) before one of the asked nodes has heard of it: one message.
+//! A node that does not answer at all, such as one that was stopped in between, keeps the round open.
 //!
 //! ```text
 //!   absent    zero: no key, in a slot that stays
@@ -15,13 +27,12 @@
 //!             asked again, after this answer, and that answer counts, whatever it said before
 //! ```
 //!
-//! What does not fit is torn, and asked for anew in another round: a part that nobody claims has just
-//! changed hands, one that two nodes claim is about to be settled by the cluster.
+//! What does not fit is torn, and asked for anew in another round: it takes the nodes a few messages to agree.
 
 use super::{Answer, Claim, NodeId, Part, Shards, Tally};
 use std::collections::BTreeMap;
 
-/// An answer that nobody asked for.
+/// An answer that nobody asked for, or to another question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Foreign;
 
@@ -52,12 +63,14 @@ pub struct Gather {
     has_fresh_orders: bool,
 }
 
-/// Who claims a part, as far as it matters: of three claims, the third changes nothing any more.
+/// Who claims a part, and whom the others name, as far as it matters: the third changes nothing any more.
 #[derive(Debug, Clone, Copy, Default)]
 struct Claims {
     first: Option<(NodeId, Claim)>,
     second: Option<(NodeId, Claim)>,
     is_crowded: bool,
+    /// Whom those name that do not claim it.
+    named: [Option<NodeId>; 2],
     /// What the importer said when it was asked again.
     imported: Option<Claim>,
 }
@@ -71,11 +84,27 @@ enum Finding {
 
 impl Claims {
     fn add(&mut self, node: NodeId, claim: Claim) {
-        match (self.first, self.second) {
-            (None, _) => self.first = Some((node, claim)),
-            (_, None) => self.second = Some((node, claim)),
+        match (claim, self.first, self.second) {
+            (Claim::Nowhere, ..) => self.is_crowded = true,
+            (Claim::Elsewhere(owner), ..) => self.name(owner),
+            (_, None, _) => self.first = Some((node, claim)),
+            (_, _, None) => self.second = Some((node, claim)),
             _ => self.is_crowded = true,
         }
+    }
+
+    fn name(&mut self, owner: NodeId) {
+        match self.named {
+            [Some(one), _] | [_, Some(one)] if one == owner => {}
+            [None, _] => self.named[0] = Some(owner),
+            [_, None] => self.named[1] = Some(owner),
+            _ => self.is_crowded = true,
+        }
+    }
+
+    /// Whether nobody names any other owner than these.
+    fn is_named(&self, owners: &[NodeId]) -> bool {
+        self.named.iter().flatten().all(|named| owners.contains(named))
     }
 
     fn finding(&self) -> Finding {
@@ -83,16 +112,16 @@ impl Claims {
             _ if self.is_crowded => return Finding::Torn,
             (Some((from, Claim::Moving(to))), other) => ((from, to), other),
             (other, Some((from, Claim::Moving(to)))) => ((from, to), other),
-            (Some((node, claim)), None) => return Finding::Settled(node, claim),
+            (Some((node, claim)), None) if self.is_named(&[node]) => return Finding::Settled(node, claim),
             _ => return Finding::Torn,
         };
         let (from, to) = leaving;
         // Besides the one that it leaves, only the one that it goes to may speak of it, and not of a third.
         let fits = other.is_none_or(|(node, claim)| node == to && !matches!(claim, Claim::Moving(_)));
         match self.imported {
-            _ if !fits || from == to => Finding::Torn,
+            _ if !fits || from == to || !self.is_named(&[from, to]) => Finding::Torn,
             None => Finding::AskAgain(to),
-            Some(Claim::Moving(_)) => Finding::Torn,
+            Some(Claim::Moving(_) | Claim::Elsewhere(_) | Claim::Nowhere) => Finding::Torn,
             Some(claim) => Finding::Settled(to, claim),
         }
     }
@@ -116,9 +145,15 @@ impl Gather {
         self.nodes.keys().eq(nodes.iter())
     }
 
-    /// A node has answered. Whoever is to be asked again follows. A second answer changes nothing.
+    /// A node has answered, about everything that it was asked about. Whoever is to be asked again follows. A second
+    /// answer changes nothing.
     pub fn heard(&mut self, node: NodeId, answer: &Answer) -> Result<Orders, Foreign> {
-        if answer.claims.iter().any(|(part, _)| *part > self.shards.itself()) {
+        let told = || answer.claims.iter().map(|(part, _)| part);
+        let fits = match (answer.of_all, self.importers.get(&node)) {
+            (true, _) => told().copied().eq(self.shards.parts()),
+            (false, importer) => importer.is_some_and(|(parts, _)| told().eq(parts)),
+        };
+        if !fits {
             return Err(Foreign);
         }
         let has_answered = match answer.of_all {

@@ -4,24 +4,28 @@
 //! ```text
 //!   message   = version (1), question or answer
 //!   question  = 1, number (8), database u64, name: bytes, shards u64, which
-//!   answer    = 2, number (8), 0 = of all, 1 = of some, claim*
-//!   which     = 0                   all parts of which the node owns the slot
-//!               1, distance u64 *   these, also where the slot is only arriving
+//!   answer    = 2, number (8), 0 = of all, 1 = of some, how many nodes u64, node (40) *, claim*
+//!   which     = 0                   all parts
+//!               1, distance u64 *   these, and what is only arriving counts as the node's own
 //!   claim     = distance u64, 0 = absent
 //!               distance u64, 1 = value, i64
-//!               distance u64, 2 = moving, node (40)
+//!               distance u64, 2 = moving, node
 //!               distance u64, 3 = another type
+//!               distance u64, 4 = elsewhere, node
+//!               distance u64, 5 = nowhere
+//!   node      = u64, which of those that the answer begins with
 //! ```
 //!
 //! A part is the number of a shard, or the number of shards for the counter itself. Parts come in order; the
 //! first distance is the part, each later one is how far the part lies beyond the one before, from 1.
 //!
-//! `views`, 4 shards, all: `01 01 <8> | 00 | 05 views | 04 | 00`. Answered with 7 in shard 1, and no shard 3:
-//! `01 02 <8> | 00 | 01 01 0e | 02 00`.
+//! `views`, 4 shards, all: `01 01 <8> | 00 | 05 views | 04 | 00`. Answered with 7 in shard 1, no shard 3, and the
+//! others with another node: `01 02 <8> | 00 | 01 <40> | 00 04 00 | 01 01 0e | 01 04 00 | 01 00 | 01 04 00`.
 
 use super::{Claim, NodeId, Part, Shards};
-use crate::limits::SHARDED_NAME_LEN_MAX;
+use crate::limits::{SHARD_COUNT_MAX, SHARDED_NAME_LEN_MAX};
 use crate::wire::{Corrupt, Reader, put_bytes, put_i64, put_u64};
+use std::collections::{BTreeMap, BTreeSet};
 
 const VERSION: u8 = 1;
 const QUESTION: u8 = 1;
@@ -32,13 +36,18 @@ const ABSENT: u8 = 0;
 const VALUE: u8 = 1;
 const MOVING: u8 = 2;
 const ALIEN: u8 = 3;
+const ELSEWHERE: u8 = 4;
+const NOWHERE: u8 = 5;
+
+/// More nodes than there are shards are not named.
+const NAMES_MAX: u64 = 2 * (SHARD_COUNT_MAX as u64 + 1);
 
 /// What is asked for, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// All parts of which the node owns the slot.
+    /// All parts.
     All,
-    /// These parts, also where their slot is still arriving.
+    /// These parts; what is still arriving at the node counts as its own.
     These(Vec<Part>),
 }
 
@@ -115,20 +124,19 @@ impl Answer {
         let mut out = vec![VERSION, ANSWER];
         out.extend(self.number.to_le_bytes());
         out.push(if self.of_all { ALL } else { SOME });
+        let names: BTreeSet<NodeId> = self.claims.iter().filter_map(|(_, claim)| claim.node()).collect();
+        put_u64(&mut out, names.len().try_into().unwrap_or(u64::MAX));
+        names.iter().for_each(|NodeId(name)| out.extend(name));
+        let names: BTreeMap<NodeId, u64> = names.into_iter().zip(0..).collect();
         let mut before = None;
         for (part, claim) in &self.claims {
             put_part(&mut before, *part, &mut out);
-            match claim {
-                Claim::Absent => out.push(ABSENT),
-                Claim::Value(value) => {
-                    out.push(VALUE);
-                    put_i64(&mut out, *value);
-                }
-                Claim::Moving(NodeId(node)) => {
-                    out.push(MOVING);
-                    out.extend(node);
-                }
-                Claim::Alien => out.push(ALIEN),
+            out.push(claim.kind());
+            if let Claim::Value(value) = claim {
+                put_i64(&mut out, *value);
+            }
+            if let Some(index) = claim.node().and_then(|node| names.get(&node)) {
+                put_u64(&mut out, *index);
             }
         }
         out
@@ -141,19 +149,43 @@ impl Answer {
             SOME => false,
             _ => return Err(Corrupt("unknown kind of answer")),
         };
+        let count = Some(reader.u64()?).filter(|count| *count <= NAMES_MAX).ok_or(Corrupt("too many nodes"))?;
+        let names = (0..count).map(|_| reader.array().map(NodeId)).collect::<Result<Vec<_>, _>>()?;
+        let name = |index: u64| usize::try_from(index).ok().and_then(|index| names.get(index).copied());
+        let node = |reader: &mut Reader<'_>| name(reader.u64()?).ok_or(Corrupt("no such node"));
         let (mut claims, mut before) = (Vec::new(), None);
         while !reader.is_empty() {
-            let part = take_part(&mut before, Part(u16::MAX), reader)?;
+            let part = take_part(&mut before, Part(SHARD_COUNT_MAX), reader)?;
             let claim = match reader.u8()? {
                 ABSENT => Claim::Absent,
                 VALUE => Claim::Value(reader.i64()?),
-                MOVING => Claim::Moving(NodeId(reader.array()?)),
+                MOVING => Claim::Moving(node(reader)?),
                 ALIEN => Claim::Alien,
+                ELSEWHERE => Claim::Elsewhere(node(reader)?),
+                NOWHERE => Claim::Nowhere,
                 _ => return Err(Corrupt("unknown kind of claim")),
             };
             claims.push((part, claim));
         }
         Ok(Answer { number, of_all, claims })
+    }
+}
+
+impl Claim {
+    fn kind(self) -> u8 {
+        match self {
+            Claim::Absent => ABSENT,
+            Claim::Value(_) => VALUE,
+            Claim::Moving(_) => MOVING,
+            Claim::Alien => ALIEN,
+            Claim::Elsewhere(_) => ELSEWHERE,
+            Claim::Nowhere => NOWHERE,
+        }
+    }
+
+    /// The node that it names.
+    fn node(self) -> Option<NodeId> {
+        if let Claim::Moving(node) | Claim::Elsewhere(node) = self { Some(node) } else { None }
     }
 }
 

@@ -120,7 +120,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// What a node says of a part whose slot is its own.
+/// What a node says of a part: the first four of one whose slot is its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// There is no such key, and there is none elsewhere.
@@ -131,4 +131,8 @@ pub enum Claim {
     Moving(NodeId),
     /// The key is there, and no counter.
     Alien,
+    /// Its slot is that node's.
+    Elsewhere(NodeId),
+    /// Its slot is nobody's who could answer for it now.
+    Nowhere,
 }

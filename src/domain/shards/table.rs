@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     me: NodeId,
-    is_primary: bool,
-    /// First and last slot of each run, in order.
-    runs: Vec<(u16, u16)>,
+    /// Whose slots this node serves: its own, or its primary's.
+    served: NodeId,
+    /// First and last slot of each run, in order, and who owns it; nobody, where that one is marked as failed.
+    runs: Vec<(u16, u16, Option<NodeId>)>,
     leaving: BTreeMap<u16, NodeId>,
     arriving: BTreeMap<u16, NodeId>,
     nodes: Vec<Node>,
@@ -55,12 +56,12 @@ impl Table {
     pub fn read(text: &str) -> Option<Self> {
         let rows: Vec<Row<'_>> = text.lines().filter_map(Row::read).collect();
         let mine = rows.iter().find(|row| row.is("myself"))?;
-        // A replica serves the slots of its primary.
-        let owner = match mine.primary {
-            Some(primary) => rows.iter().find(|row| row.id == primary),
-            None => Some(mine),
+        let owner = |row: &Row<'_>| (!row.is("fail")).then_some(row.id);
+        let owned = |row: &Row<'_>| {
+            let (owner, runs) = (owner(row), row.slots.iter().filter_map(|word| run(word)));
+            runs.map(|(first, last)| (first, last, owner)).collect::<Vec<_>>()
         };
-        let mut runs: Vec<(u16, u16)> = owner.iter().flat_map(|row| &row.slots).filter_map(|word| run(word)).collect();
+        let mut runs: Vec<_> = rows.iter().flat_map(owned).collect();
         runs.sort_unstable();
         let moves = |sign: &str| mine.slots.iter().filter_map(|word| on_the_move(word, sign)).collect();
         let is_asked = |row: &Row<'_>| {
@@ -68,7 +69,7 @@ impl Table {
         };
         Some(Table {
             me: mine.id,
-            is_primary: mine.is("master"),
+            served: mine.primary.unwrap_or(mine.id),
             runs,
             leaving: moves("->-"),
             arriving: moves("-<-"),
@@ -83,14 +84,19 @@ impl Table {
 
     /// Whether this node is a primary.
     pub fn is_primary(&self) -> bool {
-        self.is_primary
+        self.served == self.me
     }
 
     /// Whether the slot is this node's, or its primary's.
     pub fn owns(&self, slot: u16) -> bool {
-        let behind = self.runs.partition_point(|(first, _)| *first <= slot);
-        let run = behind.checked_sub(1).and_then(|index| self.runs.get(index));
-        run.is_some_and(|(_, last)| slot <= *last)
+        self.owner(slot) == Some(self.served)
+    }
+
+    /// Whose the slot is, unless that one is marked as failed.
+    pub fn owner(&self, slot: u16) -> Option<NodeId> {
+        let behind = self.runs.partition_point(|(first, ..)| *first <= slot);
+        let (_, last, owner) = self.runs.get(behind.checked_sub(1)?)?;
+        owner.filter(|_| slot <= *last)
     }
 
     /// Where the slot is on its way to.

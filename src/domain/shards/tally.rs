@@ -20,7 +20,7 @@ impl Tally {
     pub fn local(shards: Shards, node: Option<NodeId>, claims: &[(Part, Claim)]) -> Self {
         let mut tally = Tally::new(shards);
         for (part, claim) in claims {
-            if !matches!(claim, Claim::Moving(_)) {
+            if !matches!(claim, Claim::Moving(_) | Claim::Elsewhere(_) | Claim::Nowhere) {
                 tally.set(*part, node, *claim);
             }
         }

@@ -7,7 +7,7 @@ mod moves;
 
 use super::*;
 use crate::wire::Corrupt;
-use Claim::{Absent, Alien, Moving, Value};
+use Claim::{Absent, Alien, Elsewhere, Moving, Nowhere, Value};
 
 const A: NodeId = NodeId([b'a'; 40]);
 const B: NodeId = NodeId([b'b'; 40]);
@@ -81,6 +81,9 @@ fn a_table_says_who_owns_what() {
     {
         assert_eq!(table.owns(slot), expected, "{slot}");
     }
+    for (slot, expected) in [(0, Some(A)), (450, Some(B)), (650, None), (5001, None), (16_383, None)] {
+        assert_eq!(table.owner(slot), expected, "{slot}: not of one that has failed");
+    }
     assert_eq!((table.leaving(93), table.leaving(94)), (Some(B), None));
     assert!(table.is_arriving(7000) && !table.is_arriving(93));
     assert!(table.knows(NodeId([b'e'; 40])) && !table.knows(NodeId([b'f'; 40])));
@@ -97,15 +100,17 @@ fn messages() -> Vec<(Message, Vec<u8>)> {
     let ask = |which| Ask { number, database: 300, name: b"views".to_vec(), shards: shards(4), which };
     let asked = b"\x01\x01\x01\x02\x03\x04\x05\x06\x07\x08\xac\x02\x05views\x04";
     let told = b"\x01\x02\x01\x02\x03\x04\x05\x06\x07\x08";
-    let claims = [Value(7), Absent, Moving(A), Alien];
+    let claims = [Value(7), Absent, Moving(B), Alien, Elsewhere(A), Elsewhere(B), Nowhere];
     let claims = (1..).map(Part).zip(claims).collect();
+    let names = [&[2][..], &A.0, &B.0].concat();
     vec![
         (Message::Ask(ask(Which::All)), [&asked[..], b"\x00"].concat()),
         (Message::Ask(ask(Which::These(vec![Part(0), Part(1), Part(4)]))), [&asked[..], b"\x01\x00\x01\x03"].concat()),
-        (Message::Answer(Answer { number, of_all: false, claims: vec![] }), [&told[..], b"\x01"].concat()),
+        (Message::Answer(Answer { number, of_all: false, claims: vec![] }), [&told[..], b"\x01\x00"].concat()),
         (
             Message::Answer(Answer { number, of_all: true, claims }),
-            [&told[..], b"\x00\x01\x01\x0e\x01\x00\x01\x02", &A.0, b"\x01\x03"].concat(),
+            [&told[..], b"\x00", &names, b"\x01\x01\x0e\x01\x00\x01\x02\x01\x01\x03\x01\x04\x00\x01\x04\x01\x01\x05"]
+                .concat(),
         ),
     ]
 }
@@ -136,12 +141,16 @@ fn what_is_no_message_is_refused() {
             damaged[index] = byte;
             match Message::decode(&damaged) {
                 Ok(Message::Ask(ask)) => assert_eq!(ask.encode(), damaged),
-                Ok(Message::Answer(answer)) => assert_eq!(answer.encode(), damaged),
+                // Nodes may be named in another order, or in vain.
+                Ok(Message::Answer(answer)) => {
+                    assert_eq!(Message::decode(&answer.encode()), Ok(Message::Answer(answer)), "{index}: {byte}")
+                }
                 Err(_) => {}
             }
         }
     }
     let ask = b"\x01\x01\x01\x02\x03\x04\x05\x06\x07\x08\x00\x05views";
+    let answer = b"\x01\x02\x01\x02\x03\x04\x05\x06\x07\x08\x00";
     for (bytes, why) in [
         (&b""[..], "cut short"),
         (b"\x02\x01", "unknown version of a message"),
@@ -153,6 +162,14 @@ fn what_is_no_message_is_refused() {
         (&[&ask[..], b"\x04\x01\x05"].concat(), "no such part"),
         (&[&ask[..], b"\x04\x01\x01\x00"].concat(), "a part twice"),
         (b"\x01\x01\x01\x02\x03\x04\x05\x06\x07\x08\x00\xff\xff\x7f", "byte string longer than its limit"),
+        (&[&answer[..], b"\x83\x10"].concat(), "too many nodes"),
+        (&[&answer[..], b"\x02", &A.0].concat(), "cut short"),
+        (&[&answer[..], b"\x01", &A.0, b"\x00\x04\x01"].concat(), "no such node"),
+        (&[&answer[..], b"\x01", &A.0, b"\x00\x02\x01"].concat(), "no such node"),
+        (&[&answer[..], b"\x00\x00\x06"].concat(), "unknown kind of claim"),
+        (&[&answer[..], b"\x00\x81\x08\x00"].concat(), "no such part"),
+        (&[&answer[..], b"\x00\x00\x00\x00\x00"].concat(), "a part twice"),
+        (b"\x01\x02\x01\x02\x03\x04\x05\x06\x07\x08\x02", "unknown kind of answer"),
     ] {
         assert_eq!(Message::decode(bytes), Err(Corrupt(why)), "{bytes:?}");
     }
@@ -160,52 +177,65 @@ fn what_is_no_message_is_refused() {
 
 /// What three nodes say of one shard and of the counter itself, which is with A.
 #[test]
-fn a_total_is_whole_when_each_part_came_from_one_node() {
-    type Table<'a> = &'a [([Option<Claim>; 3], Verdict)];
-    let table: Table<'_> = &[
-        ([Some(Value(5)), None, None], Verdict::Whole),
-        ([None, Some(Absent), None], Verdict::Whole),
-        ([None, None, Some(Alien)], Verdict::Whole),
-        ([None, None, None], Verdict::Torn),
-        ([Some(Value(5)), Some(Value(5)), None], Verdict::Torn),
-        ([Some(Value(5)), None, Some(Absent)], Verdict::Torn),
-        ([Some(Value(5)), Some(Value(6)), Some(Value(7))], Verdict::Torn),
-        ([Some(Moving(B)), None, None], Verdict::Open),
-        ([Some(Moving(B)), Some(Value(9)), None], Verdict::Open),
-        ([Some(Moving(B)), None, Some(Value(9))], Verdict::Torn),
-        ([Some(Moving(B)), Some(Moving(A)), None], Verdict::Torn),
-        ([Some(Moving(A)), None, None], Verdict::Torn),
-        ([Some(Moving(NodeId([b'x'; 40]))), None, None], Verdict::Torn),
+fn a_total_is_whole_when_each_part_came_from_one_node_and_the_others_name_that_one() {
+    const X: NodeId = NodeId([b'x'; 40]);
+    let table = [
+        ([Value(5), Elsewhere(A), Elsewhere(A)], Verdict::Whole),
+        ([Elsewhere(B), Absent, Elsewhere(B)], Verdict::Whole),
+        ([Elsewhere(C), Elsewhere(C), Alien], Verdict::Whole),
+        ([Elsewhere(B), Elsewhere(B), Elsewhere(B)], Verdict::Torn),
+        ([Value(5), Value(5), Elsewhere(A)], Verdict::Torn),
+        ([Value(5), Elsewhere(A), Absent], Verdict::Torn),
+        ([Value(5), Value(6), Value(7)], Verdict::Torn),
+        // A is a former owner that has not heard of its loss.
+        ([Value(5), Elsewhere(C), Elsewhere(A)], Verdict::Torn),
+        ([Value(5), Elsewhere(X), Elsewhere(A)], Verdict::Torn),
+        ([Value(5), Nowhere, Elsewhere(A)], Verdict::Torn),
+        ([Nowhere, Elsewhere(A), Elsewhere(A)], Verdict::Torn),
+        ([Moving(B), Elsewhere(A), Elsewhere(A)], Verdict::Open),
+        ([Moving(B), Value(9), Elsewhere(A)], Verdict::Open),
+        ([Moving(B), Elsewhere(A), Elsewhere(B)], Verdict::Open),
+        ([Moving(B), Elsewhere(A), Elsewhere(C)], Verdict::Torn),
+        ([Moving(B), Elsewhere(C), Elsewhere(A)], Verdict::Torn),
+        ([Moving(B), Elsewhere(A), Nowhere], Verdict::Torn),
+        ([Moving(B), Elsewhere(A), Value(9)], Verdict::Torn),
+        ([Moving(B), Moving(A), Elsewhere(A)], Verdict::Torn),
+        ([Moving(A), Elsewhere(A), Elsewhere(A)], Verdict::Torn),
+        ([Moving(X), Elsewhere(A), Elsewhere(A)], Verdict::Torn),
     ];
     for (said, expected) in table {
         let mut gather = Gather::new(shards(1), [A, B, C]);
         for (node, claim) in [A, B, C].into_iter().zip(said) {
             assert_eq!(gather.verdict(), Verdict::Open);
-            let itself = (node == A).then_some((1, Value(1)));
-            let claims: Vec<_> = claim.map(|claim| (0, claim)).into_iter().chain(itself).collect();
-            gather.heard(node, &answer(true, &claims)).unwrap();
+            let itself = if node == A { Value(1) } else { Elsewhere(A) };
+            gather.heard(node, &answer(true, &[(0, claim), (1, itself)])).unwrap();
         }
-        assert_eq!(gather.verdict(), *expected, "{said:?}");
+        assert_eq!(gather.verdict(), expected, "{said:?}");
+        let known = gather.tally().part(Part(0)).is_some();
+        assert_eq!(known, expected == Verdict::Whole, "{said:?}: what is in doubt is not known");
     }
 }
 
 #[test]
 fn what_is_on_the_move_is_asked_for_where_it_goes_and_that_answer_counts() {
     for (told, expected) in [
-        (&[(0, Value(9))][..], Verdict::Whole),
-        (&[(0, Absent)], Verdict::Whole),
-        (&[], Verdict::Torn),
-        (&[(0, Moving(C))], Verdict::Torn),
+        (Value(9), Verdict::Whole),
+        (Absent, Verdict::Whole),
+        (Elsewhere(C), Verdict::Torn),
+        (Nowhere, Verdict::Torn),
+        (Moving(C), Verdict::Torn),
     ] {
         let mut gather = Gather::new(shards(1), [A, B]);
-        assert_eq!(gather.heard(B, &answer(false, told)), Err(Foreign), "not asked yet");
-        assert_eq!(gather.heard(B, &answer(true, &[(0, Value(4))])), Ok(vec![]), "too early to count");
+        let early = answer(true, &[(0, Value(4)), (1, Elsewhere(A))]);
+        assert_eq!(gather.heard(B, &answer(false, &[(0, told)])), Err(Foreign), "not asked yet");
+        assert_eq!(gather.heard(B, &early), Ok(vec![]), "too early to count");
         let orders = gather.heard(A, &answer(true, &[(0, Moving(B)), (1, Value(1))])).unwrap();
         assert_eq!(orders, [(B, vec![Part(0)])]);
         assert_eq!(gather.unanswered(), [(B, Some(vec![Part(0)]))]);
-        assert_eq!(gather.heard(B, &answer(false, told)), Ok(vec![]));
+        assert_eq!(gather.heard(B, &answer(false, &[])), Err(Foreign), "not what was asked");
+        assert_eq!(gather.heard(B, &answer(false, &[(0, told)])), Ok(vec![]));
         assert_eq!(gather.verdict(), expected, "{told:?}");
-        if told == [(0, Value(9))] {
+        if told == Value(9) {
             assert_eq!(gather.tally().total(false), Ok(10));
         }
     }
@@ -214,13 +244,17 @@ fn what_is_on_the_move_is_asked_for_where_it_goes_and_that_answer_counts() {
 #[test]
 fn strangers_and_second_answers_change_nothing() {
     let mut gather = Gather::new(shards(1), [A, B]);
-    assert_eq!(gather.heard(C, &answer(true, &[(0, Value(5))])), Err(Foreign));
-    assert_eq!(gather.heard(A, &answer(true, &[(2, Value(5))])), Err(Foreign), "no such part");
-    assert_eq!(gather.heard(A, &answer(true, &[(0, Value(5)), (1, Value(1))])), Ok(vec![]));
-    assert_eq!(gather.heard(A, &answer(true, &[(0, Value(7))])), Ok(vec![]));
+    let whole = answer(true, &[(0, Value(5)), (1, Value(1))]);
+    assert_eq!(gather.heard(C, &whole), Err(Foreign));
+    for parts in [&[][..], &[0], &[1], &[0, 1, 2]] {
+        let claims: Vec<_> = parts.iter().map(|part| (*part, Value(5))).collect();
+        assert_eq!(gather.heard(A, &answer(true, &claims)), Err(Foreign), "{parts:?}");
+    }
+    assert_eq!(gather.heard(A, &whole), Ok(vec![]));
+    assert_eq!(gather.heard(A, &answer(true, &[(0, Value(7)), (1, Value(1))])), Ok(vec![]));
     assert_eq!(gather.verdict(), Verdict::Open, "B has said nothing");
     assert_eq!(gather.tally().total(true), Ok(6));
-    gather.heard(B, &answer(true, &[])).unwrap();
+    gather.heard(B, &answer(true, &[(0, Elsewhere(A)), (1, Elsewhere(A))])).unwrap();
     assert_eq!((gather.verdict(), gather.tally().total(false)), (Verdict::Whole, Ok(6)));
 }
 
@@ -287,7 +321,7 @@ fn a_torn_round_is_asked_anew_soon_and_the_best_of_all_is_known() {
     let mut inquiry = Inquiry::default();
     inquiry.join(Asker(1, None), 100);
     inquiry.begin(1, shards(2), [A, B], 100);
-    inquiry.gather(1).unwrap().heard(A, &answer(true, &[(0, Value(5)), (2, Value(1))])).unwrap();
+    inquiry.gather(1).unwrap().heard(A, &answer(true, &[(0, Value(5)), (1, Elsewhere(B)), (2, Value(1))])).unwrap();
     assert!(!inquiry.is_late(199) && inquiry.is_late(200));
     inquiry.waits_on(200);
     assert!(!inquiry.is_late(299));
@@ -297,9 +331,11 @@ fn a_torn_round_is_asked_anew_soon_and_the_best_of_all_is_known() {
         assert!(!inquiry.wants_round(300 + pause_ms - 1) && inquiry.wants_round(300 + pause_ms));
     }
     inquiry.begin(2, shards(2), [A, B], 400);
-    inquiry.gather(2).unwrap().heard(A, &answer(true, &[(2, Value(2))])).unwrap();
+    let told = answer(true, &[(0, Elsewhere(B)), (1, Elsewhere(B)), (2, Value(2))]);
+    inquiry.gather(2).unwrap().heard(A, &told).unwrap();
     assert_eq!(inquiry.known(shards(2)).total(true), Ok(6), "the first round knew more");
-    inquiry.gather(2).unwrap().heard(B, &answer(true, &[(0, Value(3)), (1, Value(4))])).unwrap();
+    let told = answer(true, &[(0, Value(3)), (1, Value(4)), (2, Elsewhere(A))]);
+    inquiry.gather(2).unwrap().heard(B, &told).unwrap();
     assert_eq!(inquiry.known(shards(2)).total(false), Ok(9));
     assert_eq!(inquiry.known(shards(3)).got(), 0, "more shards than were asked for");
 }

@@ -9,54 +9,59 @@ use std::collections::BTreeSet;
 #[derive(Clone, Default)]
 struct Slot {
     owner: usize,
-    /// What each node believes: itself the owner.
-    believes: [bool; 3],
-    leaving: Option<usize>,
+    /// Whom each node takes for the owner.
+    named: [usize; 3],
+    /// Where each node has the slot leave for; a former owner has it so until it hears of the new one.
+    leaving: [Option<usize>; 3],
     values: [Option<i64>; 3],
+    /// Who has owned it in this round.
+    owners: BTreeSet<usize>,
 }
 
 impl Slot {
     fn of(owner: usize) -> Self {
-        let mut slot = Slot { owner, ..Slot::default() };
-        slot.believes[owner] = true;
-        slot
+        Slot { owner, named: [owner; 3], owners: BTreeSet::from([owner]), ..Slot::default() }
     }
 
     /// A writer that follows redirections.
     fn add(&mut self) {
-        let node = match self.leaving {
+        let node = match self.leaving[self.owner] {
             Some(to) if self.values[self.owner].is_none() => to,
             _ => self.owner,
         };
         *self.values[node].get_or_insert(0) += 1;
     }
 
-    /// One step of a move from node to node. `knows` is what a node that lost the slot takes time to learn.
+    /// One step of a move from node to node, or one node hears who the owner is.
     fn step(&mut self, world: &World) {
-        match self.leaving {
-            None if self.believes.iter().filter(|believes| **believes).count() == 1 => {
-                self.leaving = Some((self.owner + 1 + world.below(2) as usize) % 3);
+        let any = world.below(3) as usize;
+        match self.leaving[self.owner] {
+            _ if world.once_in(3) => {
+                self.named[any] = self.owner;
+                if any != self.owner {
+                    self.leaving[any] = None;
+                }
             }
-            None => self.believes = std::array::from_fn(|node| node == self.owner),
+            // A node that takes itself for the owner cannot import. What comes back within a round is not seen.
+            None if self.named[any] != any && !self.owners.contains(&any) => self.leaving[self.owner] = Some(any),
+            None => {}
             Some(to) => match self.values[self.owner].take() {
                 Some(value) => self.values[to] = Some(value),
                 None => {
-                    self.owner = to;
-                    self.believes[to] = true;
-                    self.leaving = None;
+                    (self.owner, self.named[to], self.leaving[to]) = (to, to, None);
+                    self.owners.insert(to);
                 }
             },
         }
     }
 
-    fn claim(&self, node: usize, which: bool) -> Option<Claim> {
+    fn claim(&self, node: usize, is_asked_again: bool) -> Claim {
         let here = self.values[node].map(Value);
-        // The former owner still has the slot marked as leaving until it hears of the new one.
-        let leaving = self.leaving.or((node != self.owner).then_some(self.owner));
-        match self.believes[node] {
-            true => Some(here.or(leaving.map(|to| Moving(NODES[to]))).unwrap_or(Absent)),
-            false if !which && self.leaving == Some(node) => Some(here.unwrap_or(Absent)),
-            false => None,
+        let is_arriving = self.leaving[self.owner] == Some(node);
+        match self.named[node] == node {
+            true => here.or(self.leaving[node].map(|to| Moving(NODES[to]))).unwrap_or(Absent),
+            false if is_asked_again && is_arriving => here.unwrap_or(Absent),
+            false => Elsewhere(NODES[self.named[node]]),
         }
     }
 }
@@ -67,7 +72,7 @@ fn claims(slots: &[Slot], node: usize, parts: Option<&[Part]>) -> Answer {
     let part = |index: usize| Part(u16::try_from(index).unwrap());
     let asked = |index: &usize| parts.is_none_or(|parts| parts.contains(&part(*index)));
     let claims = (0..slots.len()).filter(asked);
-    let claims = claims.filter_map(|index| Some((part(index), slots[index].claim(node, parts.is_none())?)));
+    let claims = claims.map(|index| (part(index), slots[index].claim(node, parts.is_some())));
     Answer { number: 7, of_all: parts.is_none(), claims: claims.collect() }
 }
 
@@ -80,20 +85,11 @@ fn round(slots: &mut [Slot], world: &World) -> Option<(i64, i64, i64)> {
     let sum = |slots: &[Slot]| slots.iter().flat_map(|slot| slot.values).flatten().sum::<i64>();
     let before = sum(slots);
     let mut gather = Gather::new(shards(slots.len() as u64 - 1), NODES);
-    let mut moved = BTreeSet::new();
+    slots.iter_mut().for_each(|slot| slot.owners = BTreeSet::from([slot.owner]));
     while gather.verdict() == Verdict::Open {
         for _ in 0..world.below(6) {
             let index = world.below(slots.len() as u64) as usize;
-            match world.below(3) {
-                0 => slots[index].add(),
-                // A slot is handed over once in a round at most.
-                _ if slots[index].leaving.is_some() && slots[index].values[slots[index].owner].is_none() => {
-                    if moved.insert(index) {
-                        slots[index].step(world);
-                    }
-                }
-                _ => slots[index].step(world),
-            }
+            if world.once_in(3) { slots[index].add() } else { slots[index].step(world) }
         }
         let unanswered = gather.unanswered();
         let (node, parts) = &unanswered[world.below(unanswered.len() as u64) as usize];
@@ -109,7 +105,8 @@ fn an_accepted_total_lies_between_what_was_acknowledged_and_what_was_attempted()
     let (mut accepted, mut torn) = (0, 0);
     for _ in 0..scale(20_000, 2_000_000) {
         let mut slots: Vec<Slot> = (0..4).map(|index| Slot::of(index % 3)).collect();
-        for _ in 0..world.below(8) {
+        for _ in 0..world.below(16) {
+            slots.iter_mut().for_each(|slot| slot.owners.clear());
             let index = world.below(4) as usize;
             if world.once_in(2) { slots[index].add() } else { slots[index].step(&world) }
         }
