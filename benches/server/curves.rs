@@ -74,8 +74,8 @@ fn climb(curve: &Curve, sizes: &[usize], scope: &Scope) -> Vec<Vec<Run>> {
         Load { command: command.split_whitespace().map(str::to_owned).collect(), pipeline: 64 }
     };
     let loads: Vec<Load> = sizes.iter().map(load).collect();
-    let requests = loads[0].requests_in(scope.seconds(), &stage);
-    (0..scope.rounds()).map(|_| loads.iter().map(|load| load.run(requests, &stage)).collect()).collect()
+    let requests = loads[0].requests_in(scope.seconds(), &stage.server);
+    (0..scope.rounds()).map(|_| loads.iter().map(|load| load.run(requests, &stage.server)).collect()).collect()
 }
 
 fn row(curve: &Curve, size: usize, rounds: &[Vec<Run>], point: usize) -> [String; 7] {

@@ -1,6 +1,7 @@
 //! One run of redis-benchmark: 50 clients send one command over and over.
 
-use crate::stage::Stage;
+use crate::harness::Server;
+use crate::stage::cpu_ns;
 use std::process::Command;
 
 const CLIENTS: u64 = 50;
@@ -37,25 +38,25 @@ impl Run {
 
 impl Load {
     /// How many requests take about so long.
-    pub fn requests_in(&self, seconds: f64, stage: &Stage) -> u64 {
-        let trial = self.run(TRIAL_REQUESTS, stage);
+    pub fn requests_in(&self, seconds: f64, server: &Server) -> u64 {
+        let trial = self.run(TRIAL_REQUESTS, server);
         let requests = (trial.rate * seconds) as u64;
         requests.max(TRIAL_REQUESTS)
     }
 
     /// Sends so many requests.
-    pub fn run(&self, requests: u64, stage: &Stage) -> Run {
-        let before = stage.cpu_ns();
-        let output = self.benchmark(requests, stage).output().expect("redis-benchmark of redis-tools");
-        let cpu_ns = (stage.cpu_ns() - before) as f64 / requests as f64;
+    pub fn run(&self, requests: u64, server: &Server) -> Run {
+        let before = cpu_ns(server);
+        let output = self.benchmark(requests, server).output().expect("redis-benchmark of redis-tools");
+        let cpu_ns = (cpu_ns(server) - before) as f64 / requests as f64;
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = rate(&text).unwrap_or_else(|| panic!("no rate in what redis-benchmark wrote:\n{text}"));
         Run { rate, cpu_ns }
     }
 
-    fn benchmark(&self, requests: u64, stage: &Stage) -> Command {
+    fn benchmark(&self, requests: u64, server: &Server) -> Command {
         let mut benchmark = Command::new("redis-benchmark");
-        benchmark.arg("-s").arg(stage.server.socket()).arg("--csv");
+        benchmark.arg("-s").arg(server.socket()).arg("--csv");
         for (option, value) in [("-c", CLIENTS), ("-P", self.pipeline), ("-n", requests)] {
             benchmark.arg(option).arg(value.to_string());
         }

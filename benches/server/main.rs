@@ -12,6 +12,7 @@
 //!   memory.rs       bytes per counter, log entry, token
 //!   persistence.rs  BGSAVE and loading
 //!   curves.rs       what must not grow with the size of a key
+//!   shards.rs       one counter over three primaries, beside one key on one of them
 //!   stats.rs        medians and spreads
 //!   report.rs       tables
 //! ```
@@ -36,6 +37,7 @@ mod pairs;
 mod persistence;
 mod report;
 mod scope;
+mod shards;
 mod stage;
 mod stats;
 
@@ -46,12 +48,13 @@ use std::process::ExitCode;
 type Section = (fn() -> Vec<&'static str>, fn(&Scope) -> Table);
 
 /// The names that BENCH may say, and what measures them.
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     (pairs::names, pairs::measure),
     (latency::names, latency::measure),
     (memory::names, memory::measure),
     (persistence::names, persistence::measure),
     (curves::names, curves::measure),
+    (shards::names, shards::measure),
 ];
 
 fn main() -> ExitCode {

@@ -40,10 +40,10 @@ fn compete(contest: &Contest, setting: Setting, scope: &Scope) -> Rounds {
     let stage = setting.stage();
     let [ours, rival] = [&contest.ours, &contest.rival].map(|side| load(side, contest.pipeline, &stage));
     stage.reset(&contest.setup);
-    let [our_requests, rival_requests] = [&ours, &rival].map(|load| load.requests_in(scope.seconds(), &stage));
+    let [our_requests, rival_requests] = [&ours, &rival].map(|load| load.requests_in(scope.seconds(), &stage.server));
     let run = |load: &Load, requests| {
         stage.reset(&contest.setup);
-        load.run(requests, &stage)
+        load.run(requests, &stage.server)
     };
     let round = |_| (run(&ours, our_requests), run(&rival, rival_requests));
     let (ours, rivals) = (0..scope.rounds()).map(round).unzip();

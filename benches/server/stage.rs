@@ -1,7 +1,7 @@
 //! The servers of a measurement. The server has a core of its own; the client, and the replica where there is one,
 //! share another.
 
-use crate::harness::{Builder, Client, Server, synced};
+use crate::harness::{Builder, Client, Cluster, Server, synced};
 use std::fs;
 use std::process::{Command, id};
 use std::thread::available_parallelism;
@@ -90,12 +90,6 @@ impl Stage {
         }
     }
 
-    /// Nanoseconds that the server's main thread has run so far.
-    pub fn cpu_ns(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.server.pid())).expect("a kernel that counts");
-        text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number of nanoseconds")
-    }
-
     /// Bytes that the server has allocated, once nobody but the one who asks is connected.
     pub fn used_memory(&self) -> f64 {
         let mut client = self.client();
@@ -111,6 +105,17 @@ impl Stage {
             None => format!("Redis {}", fields["redis_version"]),
         }
     }
+}
+
+/// Three primaries on the servers' core.
+pub fn cluster() -> Cluster {
+    Cluster::start_with(3, 0, on_core(SERVER_CORE))
+}
+
+/// Nanoseconds that the server's main thread has run so far.
+pub fn cpu_ns(server: &Server) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/schedstat", server.pid())).expect("a kernel that counts");
+    text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number of nanoseconds")
 }
 
 /// Binds this process, and so every client that it starts, to the client's core.

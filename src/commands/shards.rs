@@ -29,7 +29,6 @@ pub fn total(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     permit(context, name, shards)?;
     let reply = |tally: &Tally, _: &[u8], partial| tally.total(partial).map(Reply::Int);
     let timeout_ms = timeout_ms.unwrap_or_else(total_timeout_ms);
-    let name = name.to_vec();
     gather(context, Request { name, shards, age_max_ms, timeout_ms, reply, partial: partial.is_some() })
 }
 
@@ -42,14 +41,7 @@ pub fn shards(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     permit(context, name, shards)?;
     let rows = gather(
         context,
-        Request {
-            name: name.to_vec(),
-            shards,
-            age_max_ms: None,
-            timeout_ms: total_timeout_ms(),
-            reply: rows,
-            partial: true,
-        },
+        Request { name, shards, age_max_ms: None, timeout_ms: total_timeout_ms(), reply: rows, partial: true },
     )?;
     Ok(rows)
 }
@@ -62,8 +54,7 @@ fn open(context: &Context, args: &Args<'_>) -> Result<(i64, Option<Shards>), Err
 
 /// The server has checked the named key only.
 fn permit(context: &Context, name: &[u8], shards: Shards) -> Result<(), Error> {
-    let may = may_read(context, shards.parts().map(|part| shards.name(name, part)));
-    if may { Ok(()) } else { Err(Error::NotPermitted) }
+    if may_read(context, name, shards) { Ok(()) } else { Err(Error::NotPermitted) }
 }
 
 /// Key, value, slot and node of each shard.

@@ -11,7 +11,7 @@ use super::guard::guard;
 use super::keyspace::read;
 use super::park::{CANNOT_WAIT, Client, handle_of};
 use redis_module::raw::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::ptr::null_mut;
 use std::sync::Mutex;
@@ -25,16 +25,16 @@ use tallybook_domain::shards::{
 /// The only type of message; what kind it is says the message itself.
 const MESSAGE: u8 = 1;
 
-/// Totals that are remembered, and for how many counters at most.
+/// How many totals are remembered, of each database.
 const REMEMBERED_MAX: usize = 1024;
 
 /// What somebody wants to know of a counter with shards.
-pub struct Request {
+pub struct Request<'a> {
     /// The counter.
-    pub name: Vec<u8>,
+    pub name: &'a [u8],
     /// How many shards it has.
     pub shards: Shards,
-    /// How old the answer may be.
+    /// How old the answer may be. Then it is an integer, and no part of it is refused to anybody.
     pub age_max_ms: Option<u64>,
     /// How long to wait for it.
     pub timeout_ms: i64,
@@ -61,10 +61,17 @@ impl Waiter for Waiting {
     }
 }
 
+/// A total that somebody got, and nobody was refused.
+struct Remembered {
+    total: i64,
+    shards: Shards,
+    began_ms: u64,
+}
+
 #[derive(Default)]
 struct State {
     inquiries: HashMap<Counted, Inquiry<Waiting>>,
-    remembered: HashMap<Counted, (Tally, u64)>,
+    remembered: BTreeMap<i32, BTreeMap<Vec<u8>, Remembered>>,
     /// Clients that have been answered already, or are gone.
     ended: Vec<Client>,
     counts: Counts,
@@ -118,21 +125,21 @@ pub fn listen(context: *mut RedisModuleCtx) {
 }
 
 /// Answers a request, or lets its client wait for the answer.
-pub fn gather(context: &Context, request: Request) -> Result<Reply, Error> {
-    let Request { name, shards, age_max_ms, reply, partial, .. } = &request;
+pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
+    let Request { name, shards, age_max_ms, timeout_ms, reply, partial } = request;
+    let flags = context.flags();
+    if flags & REDISMODULE_CTX_FLAGS_CLUSTER == 0 {
+        let claims = claims(context, &Speaker::Alone, name, shards, &Which::All);
+        return reply(&Tally::local(shards, None, &claims), name, partial);
+    }
     let database = context.database();
-    if context.flags() & REDISMODULE_CTX_FLAGS_CLUSTER == 0 {
-        let claims = claims(context, &Speaker::Alone, name, *shards, &Which::All);
-        return reply(&Tally::local(*shards, None, &claims), name, *partial);
+    if let Some(total) = age_max_ms.and_then(|max_ms| remembered(database, name, shards, max_ms)) {
+        return Ok(Reply::Int(total));
     }
-    let counted = (database, name.clone());
-    if let Some(tally) = age_max_ms.and_then(|max_ms| remembered(&counted, *shards, max_ms)) {
-        return reply(&tally, name, *partial);
-    }
-    if context.flags() & (CANNOT_WAIT | REDISMODULE_CTX_FLAGS_SLAVE) == 0 {
-        let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), request.timeout_ms);
+    if flags & (CANNOT_WAIT | REDISMODULE_CTX_FLAGS_SLAVE) == 0 {
+        let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), timeout_ms);
         if let Some(client) = client {
-            let Request { shards, age_max_ms, reply, partial, .. } = request;
+            let counted = (database, name.to_vec());
             let waiting = Waiting { client, shards, age_max_ms, reply, partial };
             with(|state| state.inquiries.entry(counted).or_default().join(waiting, now_ms()));
             look();
@@ -142,18 +149,18 @@ pub fn gather(context: &Context, request: Request) -> Result<Reply, Error> {
     let table = table(context.raw).ok_or(Error::Internal)?;
     // Whoever asks a replica takes what it has.
     let speaks = if table.is_primary() { Speaker::of(context, &table) } else { Speaker::Owner(&table) };
-    let claims = claims(context, &speaks, name, *shards, &Which::All);
-    reply(&Tally::local(*shards, Some(table.me()), &claims), name, *partial)
+    let claims = claims(context, &speaks, name, shards, &Which::All);
+    reply(&Tally::local(shards, Some(table.me()), &claims), name, partial)
 }
 
-fn remembered(counted: &Counted, shards: Shards, age_max_ms: u64) -> Option<Tally> {
+fn remembered(database: i32, name: &[u8], shards: Shards, age_max_ms: u64) -> Option<i64> {
     let now_ms = now_ms();
     with(|state| {
-        let (tally, began_ms) = state.remembered.get(counted)?;
-        let fits = age_max_ms > 0 && now_ms.saturating_sub(*began_ms) <= age_max_ms && tally.shards() == shards;
-        let tally = fits.then(|| tally.clone())?;
+        let Remembered { total, shards: of, began_ms } = state.remembered.get(&database)?.get(name)?;
+        let fits = age_max_ms > 0 && now_ms.saturating_sub(*began_ms) <= age_max_ms && *of == shards;
+        let total = fits.then_some(*total)?;
         state.counts.remembered = state.counts.remembered.saturating_add(1);
-        Some(tally)
+        Some(total)
     })
 }
 
@@ -387,15 +394,9 @@ fn ask(context: &Context, counted: &Counted, table: &Table, everybody: bool, now
 /// The total is whole: all that waited for it are answered, and it is remembered.
 fn finish(counted: &Counted) {
     let Some(Some((tally, began_ms, waiters))) = inquiry(counted, Inquiry::take_whole) else { return };
-    with(|state| {
-        if state.remembered.len() >= REMEMBERED_MAX && !state.remembered.contains_key(counted) {
-            let oldest = state.remembered.iter().min_by_key(|(_, (_, began_ms))| *began_ms);
-            if let Some(oldest) = oldest.map(|(counted, _)| counted.clone()) {
-                state.remembered.remove(&oldest);
-            }
-        }
-        state.remembered.insert(counted.clone(), (tally.clone(), began_ms));
-    });
+    if let Ok(total) = tally.total(false) {
+        remember(counted, Remembered { total, shards: tally.shards(), began_ms });
+    }
     for Waiting { client, shards, reply, partial, .. } in waiters {
         // Of a counter that got more shards meanwhile, a total of fewer is none.
         let outcome = match shards == tally.shards() {
@@ -404,6 +405,17 @@ fn finish(counted: &Counted) {
         };
         client.give_back(Box::into_raw(Box::new(outcome)).cast());
     }
+}
+
+fn remember((database, name): &Counted, total: Remembered) {
+    with(|state| {
+        let totals = state.remembered.entry(*database).or_default();
+        if totals.len() >= REMEMBERED_MAX && !totals.contains_key(name) {
+            let oldest = totals.iter().min_by_key(|(_, total)| total.began_ms).map(|(name, _)| name.clone());
+            oldest.map(|oldest| totals.remove(&oldest));
+        }
+        totals.insert(name.clone(), total);
+    });
 }
 
 /// The client is answered, with what `finish` has put there for it.

@@ -98,7 +98,7 @@ pub(super) fn random_u64() -> u64 {
 
 /// The ACL user of the caller; nothing for a primary, the AOF, and clients that another module made up.
 pub(super) fn user_name(context: &Context) -> Option<Text> {
-    let (user, _) = caller(context);
+    let (user, _) = user(context);
     (!user.0.is_null()).then_some(user)
 }
 
@@ -124,16 +124,21 @@ const INTERPRETER_ID_MAX: u64 = 2;
 /// question is safe. Everywhere else the client is looked up by its id: a client that another module
 /// made up is not found then, where the direct question would read through a null pointer on 7.0.
 fn caller(context: &Context) -> (Text, Text) {
+    let (user, client) = user(context);
+    (user, client.map_or_else(Text::none, |id| Text(api!(RedisModule_GetClientNameById(context.raw, id)))))
+}
+
+/// The ACL user, and the id of the client where it is not an interpreter's own.
+fn user(context: &Context) -> (Text, Option<u64>) {
     let (raw, flags) = (context.raw, context.flags());
     if flags & OBEYING != 0 {
-        return (Text::none(), Text::none());
+        return (Text::none(), None);
     }
     let id = api!(RedisModule_GetClientId(raw));
     if flags & REDISMODULE_CTX_FLAGS_LUA != 0 && id <= INTERPRETER_ID_MAX {
-        return (Text(api!(RedisModule_GetCurrentUserName(raw))), Text::none());
+        return (Text(api!(RedisModule_GetCurrentUserName(raw))), None);
     }
-    let user = api!(RedisModule_GetClientUserNameById(raw, id));
-    (Text(user), Text(api!(RedisModule_GetClientNameById(raw, id))))
+    (Text(api!(RedisModule_GetClientUserNameById(raw, id))), Some(id))
 }
 
 /// A string that the server made for us, freed when dropped. It may be null.
@@ -142,6 +147,11 @@ pub(super) struct Text(*mut RedisModuleString);
 impl Text {
     fn none() -> Self {
         Text(null_mut())
+    }
+
+    /// One that is ours from now on.
+    pub(super) fn new(raw: *mut RedisModuleString) -> Self {
+        Text(raw)
     }
 
     pub(super) fn raw(&self) -> *mut RedisModuleString {

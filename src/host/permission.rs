@@ -1,11 +1,27 @@
 //! Whether the caller may read keys that it did not name.
 
-use super::context::{Context, OwnedString};
+use super::context::{Context, bytes};
 use super::environment::user_name;
+use super::{context::OwnedString, environment::Text};
 use redis_module::raw::{REDISMODULE_CMD_KEY_ACCESS, RedisModuleUser};
+use std::sync::Mutex;
+use tallybook_domain::shards::Shards;
 
 /// A user of the server's, as the module may ask about it.
 struct User(*mut RedisModuleUser);
+
+impl User {
+    fn may_read(&self, name: &[u8]) -> bool {
+        let flags = REDISMODULE_CMD_KEY_ACCESS.cast_signed();
+        api!(RedisModule_ACLCheckKeyPermissions(self.0, OwnedString::new(name).raw(), flags)) == 0
+    }
+
+    /// Everything that the user may do, as ACL LIST shows it.
+    fn rules(&self) -> Option<Text> {
+        let rules = optional_api!(RedisModule_GetModuleUserACLString(self.0)).map(Text::new);
+        rules.filter(|rules| !rules.raw().is_null())
+    }
+}
 
 impl Drop for User {
     fn drop(&mut self) {
@@ -13,12 +29,47 @@ impl Drop for User {
     }
 }
 
-/// Whether the caller may read all of these keys. Who has no user, such as a primary, may read everything.
-pub fn may_read(context: &Context, mut names: impl Iterator<Item = Vec<u8>>) -> bool {
+/// Rules by which every part of a counter may be read. What rules allow follows from their text alone, so that has
+/// to be worked out once; no user, and nothing that can change, is remembered.
+struct Allowing {
+    rules: Text,
+    counter: Vec<u8>,
+    shards: Shards,
+}
+
+// SAFETY: strings of the server are used on the main thread only; the lock has to know that it may move.
+unsafe impl Send for Allowing {}
+
+/// The latest, of so many counters and users at most.
+static ALLOWING: Mutex<Vec<Allowing>> = Mutex::new(Vec::new());
+const ALLOWING_MAX: usize = 64;
+
+/// Whether the caller may read a counter and all its shards. Who has no user, such as a primary, may read everything.
+pub fn may_read(context: &Context, counter: &[u8], shards: Shards) -> bool {
     let Some(name) = user_name(context) else { return true };
     let user = User(api!(RedisModule_GetModuleUserFromUserName(name.raw())));
-    let flags = REDISMODULE_CMD_KEY_ACCESS.cast_signed();
-    let may =
-        |name: Vec<u8>| api!(RedisModule_ACLCheckKeyPermissions(user.0, OwnedString::new(&name).raw(), flags)) == 0;
-    !user.0.is_null() && names.all(may)
+    if user.0.is_null() {
+        return false;
+    }
+    let rules = user.rules();
+    let mut allowing = ALLOWING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let is_known = |rules: &Text| {
+        let fits = |one: &Allowing| one.shards == shards && one.counter == counter && is_same(&one.rules, rules);
+        allowing.iter().any(fits)
+    };
+    if rules.as_ref().is_some_and(is_known) {
+        return true;
+    }
+    let may = shards.parts().all(|part| user.may_read(&shards.name(counter, part)));
+    if let Some(rules) = rules.filter(|_| may) {
+        allowing.truncate(ALLOWING_MAX.saturating_sub(1));
+        allowing.insert(0, Allowing { rules, counter: counter.to_vec(), shards });
+    }
+    may
+}
+
+/// Whether the text is the same. A server that keeps it shows the same string until the rules change.
+fn is_same(one: &Text, other: &Text) -> bool {
+    // SAFETY: both live, and strings that the server shares do not change.
+    one.raw() == other.raw() || unsafe { bytes(one.raw()) == bytes(other.raw()) }
 }
