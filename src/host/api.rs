@@ -31,6 +31,13 @@ pub fn absent(name: &str) -> ! {
     panic!("{name} is missing from the module API")
 }
 
+/// Whether a command can read keys in other slots than its own: not where the server keeps each slot by itself, as it
+/// does since it tells modules the slot of a key.
+pub fn sees_every_slot() -> bool {
+    // SAFETY: as above.
+    unsafe { raw::RedisModule_ClusterKeySlot }.is_none()
+}
+
 /// Defines `missing`, from the functions that the module cannot do without.
 macro_rules! needed {
     ($($function:ident),* $(,)?) => {

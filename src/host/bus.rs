@@ -1,9 +1,13 @@
 //! Totals over a cluster: messages to the other nodes and from them, and the clients that wait for what they say.
 //!
 //! What is asked, and what answers mean, is decided in `src/domain/shards`. Here it is fed, on the main thread
-//! only: answers come in between, and everything that follows from them is done before the server's
+//! only: messages come in between, and everything that follows from them is done before the server's
 //! loop sleeps, so that those that asked in one turn of the loop share a round.
+//!
+//! Keys are read then, too. While a command runs, Redis from 7.4 on and Valkey look for every key in the slot of that
+//! command, and find nothing in others: also where a message comes in during a slow script.
 
+use super::api::sees_every_slot;
 use super::call::call;
 use super::context::{Context, OwnedString, Reply, bytes_of};
 use super::environment::{now_ms, random_u64};
@@ -24,6 +28,9 @@ use tallybook_domain::shards::{
 
 /// The only type of message; what kind it is says the message itself.
 const MESSAGE: u8 = 1;
+
+/// How many questions can wait for the end of a turn.
+const ASKED_MAX: usize = 10_000;
 
 /// How many totals are remembered, of each database.
 const REMEMBERED_MAX: usize = 1024;
@@ -55,6 +62,14 @@ struct Waiting {
     partial: bool,
 }
 
+impl Waiting {
+    /// Answers it.
+    fn finish(self, tally: &Tally, name: &[u8]) {
+        let outcome = (self.reply)(tally, name, self.partial);
+        self.client.give_back(Box::into_raw(Box::new(outcome)).cast());
+    }
+}
+
 impl Waiter for Waiting {
     fn age_max_ms(&self) -> Option<u64> {
         self.age_max_ms.filter(|ms| *ms > 0)
@@ -74,6 +89,10 @@ struct State {
     remembered: BTreeMap<i32, BTreeMap<Vec<u8>, Remembered>>,
     /// Clients that have been answered already, or are gone.
     ended: Vec<Client>,
+    /// Questions of other nodes that wait for the end of this turn.
+    asked: Vec<(NodeId, Ask)>,
+    /// Clients of a replica, which asks nobody.
+    local: Vec<(Counted, Waiting)>,
     counts: Counts,
     /// When the server's timer rings.
     alarm_ms: Option<u64>,
@@ -136,21 +155,30 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
     if let Some(total) = age_max_ms.and_then(|max_ms| remembered(database, name, shards, max_ms)) {
         return Ok(Reply::Int(total));
     }
-    if flags & (CANNOT_WAIT | REDISMODULE_CTX_FLAGS_SLAVE) == 0 {
+    if flags & CANNOT_WAIT == 0 {
         let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), timeout_ms);
         if let Some(client) = client {
             let counted = (database, name.to_vec());
             let waiting = Waiting { client, shards, age_max_ms, reply, partial };
-            with(|state| state.inquiries.entry(counted).or_default().join(waiting, now_ms()));
+            with(|state| match flags & REDISMODULE_CTX_FLAGS_SLAVE {
+                0 => state.inquiries.entry(counted).or_default().join(waiting, now_ms()),
+                _ => state.local.push((counted, waiting)),
+            });
             look();
             return Ok(Reply::Sent);
         }
     }
-    let table = table(context.raw).ok_or(Error::Internal)?;
+    let sees = |part: &Part| sees_every_slot() || slot(&shards.name(name, *part)) == slot(name);
+    reply(&local(context, name, shards, shards.parts().filter(sees).collect()), name, partial)
+}
+
+/// What this server has of these parts by itself.
+fn local(context: &Context, name: &[u8], shards: Shards, parts: Vec<Part>) -> Tally {
+    let Some(table) = table(context.raw) else { return Tally::new(shards) };
     // Whoever asks a replica takes what it has.
     let speaks = if table.is_primary() { Speaker::of(context, &table) } else { Speaker::Owner(&table) };
-    let claims = claims(context, &speaks, name, shards, &Which::All);
-    reply(&Tally::local(shards, Some(table.me()), &claims), name, partial)
+    let claims = claims(context, &speaks, name, shards, &Which::These(parts));
+    Tally::local(shards, Some(table.me()), &claims)
 }
 
 fn remembered(database: i32, name: &[u8], shards: Shards, age_max_ms: u64) -> Option<i64> {
@@ -238,13 +266,7 @@ fn send(context: *mut RedisModuleCtx, node: NodeId, message: &[u8]) {
     api!(RedisModule_SendClusterMessage(context, name.as_ptr().cast(), MESSAGE, message.as_ptr().cast(), len));
 }
 
-unsafe extern "C" fn received(
-    context: *mut RedisModuleCtx,
-    sender: *const c_char,
-    _: u8,
-    payload: *const c_uchar,
-    len: u32,
-) {
+unsafe extern "C" fn received(_: *mut RedisModuleCtx, sender: *const c_char, _: u8, payload: *const c_uchar, len: u32) {
     guard(
         || (),
         || {
@@ -252,22 +274,36 @@ unsafe extern "C" fn received(
             let (sender, message) =
                 unsafe { (bytes_of(sender, NodeId::LEN), bytes_of(payload.cast(), len.try_into().unwrap_or(0))) };
             let is_taken = match (NodeId::new(sender), Message::decode(message)) {
-                (Some(sender), Ok(Message::Ask(ask))) => answer(context, sender, &ask),
+                (Some(sender), Ok(Message::Ask(ask))) => asked(sender, ask),
                 (Some(sender), Ok(Message::Answer(answer))) => heard(sender, &answer),
                 _ => false,
             };
             if !is_taken {
-                with(|state| state.counts.dropped = state.counts.dropped.saturating_add(1));
+                dropped();
             }
         },
     );
 }
 
-/// Another node asks.
-fn answer(context: *mut RedisModuleCtx, sender: NodeId, ask: &Ask) -> bool {
-    let Some(table) = table(context).filter(|table| table.knows(sender)) else { return false };
+fn dropped() {
+    with(|state| state.counts.dropped = state.counts.dropped.saturating_add(1));
+}
+
+/// Another node asks. Who asks more than can be answered asks again.
+fn asked(sender: NodeId, ask: Ask) -> bool {
+    look();
+    with(|state| {
+        let has_room = state.asked.len() < ASKED_MAX;
+        if has_room {
+            state.asked.push((sender, ask));
+        }
+        has_room
+    })
+}
+
+fn answer(raw: *mut RedisModuleCtx, sender: NodeId, ask: &Ask) -> bool {
+    let Some(table) = table(raw).filter(|table| table.knows(sender)) else { return false };
     let Ok(database) = c_int::try_from(ask.database) else { return false };
-    let raw = context;
     let context = Context { raw };
     let has_database = api!(RedisModule_SelectDb(raw, database)) == 0;
     let speaks = if has_database { Speaker::of(&context, &table) } else { Speaker::Witness(&table) };
@@ -293,6 +329,17 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     }
     let now_ms = now_ms();
     with(|state| std::mem::take(&mut state.ended)).into_iter().for_each(|client| client.give_back(null_mut()));
+    for (sender, ask) in with(|state| std::mem::take(&mut state.asked)) {
+        if !answer(context, sender, &ask) {
+            dropped();
+        }
+    }
+    for ((database, name), waiting) in with(|state| std::mem::take(&mut state.local)) {
+        api!(RedisModule_SelectDb(context, database));
+        let shards = waiting.shards;
+        let tally = local(&Context { raw: context }, &name, shards, shards.parts().collect());
+        waiting.finish(&tally, &name);
+    }
     let counters: Vec<Counted> = with(|state| {
         state.inquiries.retain(|_, inquiry| !inquiry.is_idle());
         state.inquiries.keys().cloned().collect()
@@ -397,13 +444,11 @@ fn finish(counted: &Counted) {
     if let Ok(total) = tally.total(false) {
         remember(counted, Remembered { total, shards: tally.shards(), began_ms });
     }
-    for Waiting { client, shards, reply, partial, .. } in waiters {
+    for waiting in waiters {
         // Of a counter that got more shards meanwhile, a total of fewer is none.
-        let outcome = match shards == tally.shards() {
-            true => reply(&tally, &counted.1, partial),
-            false => reply(&Tally::new(shards), &counted.1, partial),
-        };
-        client.give_back(Box::into_raw(Box::new(outcome)).cast());
+        let none = Tally::new(waiting.shards);
+        let tally = if waiting.shards == tally.shards() { &tally } else { &none };
+        waiting.finish(tally, &counted.1);
     }
 }
 
@@ -453,8 +498,17 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
                     Some((waiting.reply)(&inquiry.known(waiting.shards), &counted.1, waiting.partial))
                 })
             });
+            let unknown = || {
+                let waiting = |state: &mut State| {
+                    let mut local = state.local.iter();
+                    let (counted, waiting) = local.find(|(_, waiting)| waiting.client == client)?;
+                    Some((waiting.reply)(&Tally::new(waiting.shards), &counted.1, waiting.partial))
+                };
+                with(waiting).unwrap_or(Err(Error::Internal))
+            };
+            let outcome = outcome.unwrap_or_else(unknown);
             end(client);
-            context.send(&outcome.unwrap_or(Err(Error::Internal)));
+            context.send(&outcome);
         },
     );
     0
@@ -468,9 +522,11 @@ unsafe extern "C" fn left(_: *mut RedisModuleCtx, client: *mut RedisModuleBlocke
 /// The wait of a client has ended without an answer. Its handle is given back when the loop is about to sleep.
 fn end(client: Client) {
     with(|state| {
+        let is_local = state.local.iter().any(|(_, waiting)| waiting.client == client);
+        state.local.retain(|(_, waiting)| waiting.client != client);
         let known = state.inquiries.values_mut().filter(|inquiry| inquiry.waiters().any(|one| one.client == client));
         let known = known.map(|inquiry| inquiry.leave(|waiting| waiting.client == client)).count();
-        if known > 0 {
+        if known > 0 || is_local {
             state.ended.push(client);
         }
     });

@@ -1,6 +1,7 @@
 //! A server by itself: the same commands, the same answers.
 
 use crate::harness::*;
+use redis::Value;
 use tallybook_domain::shards::slot;
 
 #[test]
@@ -57,6 +58,51 @@ fn what_does_not_fit_is_refused() {
     client.ok("SET views{0} text");
     assert!(client.error("SCOUNTER.TOTAL views").starts_with("WRONGTYPE "));
     assert_eq!(client.int("SCOUNTER.TOTAL views PARTIAL"), 1);
+}
+
+/// What rules allow is remembered; that they have changed is seen at once.
+#[test]
+fn a_permission_that_is_taken_away_is_gone_at_once() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.ok("SCOUNTER.CREATE views SHARDS 2");
+    let denied = Err("NOPERM user must be allowed to read the key and all its shards".to_owned());
+    let rules = |name: &str, keys: &str| format!("ACL SETUSER {name} reset on nopass +@all {keys}");
+    client.ok(rules("one", "~views*"));
+    client.ok(rules("two", "~views ~views{0}"));
+    let [mut one, mut two] = ["one", "two"].map(|name| {
+        let mut connection = server.connect();
+        connection.ok(["AUTH", name, "any"]);
+        connection
+    });
+    let whole = Ok(Value::Int(0));
+    for _ in 0..3 {
+        assert_eq!(one.call("SCOUNTER.TOTAL views"), whole);
+        assert_eq!(two.call("SCOUNTER.TOTAL views"), denied);
+    }
+    client.ok("SCOUNTER.CREATE other SHARDS 2");
+    assert!(one.call("SCOUNTER.TOTAL other").is_err_and(|error| error.starts_with("NOPERM ")));
+    client.ok("ACL SETUSER one resetkeys ~views ~views{0}");
+    assert_eq!(one.call("SCOUNTER.TOTAL views"), denied);
+    client.ok("ACL SETUSER one ~views{1}");
+    assert_eq!(one.call("SCOUNTER.TOTAL views"), whole);
+    client.ok("SCOUNTER.ALTER views SHARDS 3");
+    assert_eq!(one.call("SCOUNTER.TOTAL views"), denied, "one shard more");
+    // Another user of the same name.
+    client.ok("ACL SETUSER one ~views*");
+    assert_eq!(one.call("SCOUNTER.TOTAL views"), whole);
+    assert_eq!(client.int("ACL DELUSER one"), 1);
+    client.ok(rules("one", "~views"));
+    let mut again = server.connect();
+    again.ok("AUTH one any");
+    assert_eq!(again.call("SCOUNTER.TOTAL views"), denied);
+    // More users and counters than are remembered.
+    for number in 0..200 {
+        client.ok(rules(&format!("u{number}"), &format!("~views* ~x{number}")));
+        client.ok(format!("AUTH u{number} any"));
+        assert_eq!(client.call("SCOUNTER.TOTAL views"), whole);
+        client.ok("AUTH default any");
+    }
 }
 
 #[test]

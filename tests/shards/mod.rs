@@ -4,9 +4,13 @@
 //!   alone.rs      a server by itself: SHARDS, TOTAL, permissions
 //!   gather.rs     three primaries with replicas: exact totals, shared rounds, memory, stopped nodes
 //!   reshard.rs    writers go on while slots move
+//!   faults.rs     roles change, the cluster goes down, writes are paused; replicas; 1024 shards
+//!   forged.rs     messages that no module sent
 //! ```
 
 mod alone;
+mod faults;
+mod forged;
 mod gather;
 mod reshard;
 

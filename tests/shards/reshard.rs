@@ -7,9 +7,13 @@ use redis::Value;
 use redis::cluster::ClusterClient;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::thread;
+use std::time::Duration;
 
 const SHARDS: usize = 64;
 const WRITERS: usize = 8;
+
+/// What a server gives a replica to take over, and a little.
+const ELECTION: Duration = Duration::from_secs(6);
 
 /// What a node says that has not carried a command out.
 const REFUSALS: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
@@ -80,6 +84,11 @@ fn move_slot(cluster: &Cluster, ids: &[String], key: &str, way: Way) {
     });
 }
 
+/// Every slot that has a shard moves on.
+fn reshard(cluster: &Cluster, ids: &[String], way: Way) {
+    (0..SHARDS).for_each(|shard| move_slot(cluster, ids, &format!("views{{{shard}}}"), way));
+}
+
 fn move_keys(cluster: &Cluster, ids: &[String], slot: usize, from: usize, to: usize) {
     let (mut source, mut target) = (cluster.nodes()[from].connect(), cluster.nodes()[to].connect());
     target.ok(format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[from]));
@@ -131,7 +140,8 @@ fn watch(home: &Server, sums: &Sums) -> usize {
     accepted
 }
 
-fn stays_true(way: Way) {
+/// Writers go on and totals are true while `disturb` is at work.
+fn stays_true(disturb: impl Fn(&Cluster, &[String])) {
     let cluster = Cluster::start(3, 1);
     cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
     let home = cluster.node_for("views");
@@ -147,7 +157,7 @@ fn stays_true(way: Way) {
         let watcher = scope.spawn(|| watch(home, &sums));
         let over = Over(&sums.is_over);
         for _ in 0..scale(1, 20) {
-            (0..SHARDS).for_each(|shard| move_slot(&cluster, &ids, &format!("views{{{shard}}}"), way));
+            disturb(&cluster, &ids);
         }
         drop(over);
         watcher.join().expect("a watcher")
@@ -160,13 +170,33 @@ fn stays_true(way: Way) {
 
 #[test]
 fn a_total_is_true_while_writers_go_on_and_slots_move() {
-    stays_true(Way::Keys);
+    stays_true(|cluster, ids| reshard(cluster, ids, Way::Keys));
 }
 
 /// The server does this only with modules that say they can stand it.
 #[test]
 fn a_total_is_true_while_writers_go_on_and_slots_move_as_a_whole() {
     if server_name() == "valkey-9.1" {
-        stays_true(Way::Whole);
+        stays_true(|cluster, ids| reshard(cluster, ids, Way::Whole));
     }
+}
+
+/// Nothing is lost then: the primary lets nobody write until its replica has all.
+#[test]
+fn a_total_is_true_while_writers_go_on_and_a_primary_hands_over_to_its_replica() {
+    stays_true(|cluster, _| {
+        let away = (0..3).find(|node| cluster.node_for("views").port() != cluster.nodes()[*node].port());
+        let pair = away.map(|node| [&cluster.nodes()[node + 3], &cluster.nodes()[node]]).expect("another primary");
+        for replica in pair {
+            let mut client = replica.connect();
+            client.wait_for_field("INFO replication", "master_link_status", "up");
+            // Nobody votes for two replicas of one primary within two timeouts.
+            wait_until("it has taken over", PATIENCE, || {
+                client.ok("CLUSTER FAILOVER");
+                holds_within(ELECTION, || client.fields("INFO replication")["role"] == "master")
+            });
+            let both = pair.iter().all(|node| node.port() != cluster.node_for("views").port());
+            assert!(both, "the counter itself stays");
+        }
+    });
 }
