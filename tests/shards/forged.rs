@@ -105,8 +105,8 @@ fn forged_messages_are_counted_and_dropped() {
     forger.dropped(&peer, b"", 9);
     forger.send(&packet(&peer, 1, &answer.encode()));
     // The server itself drops what comes from no node, and types that nobody listens to.
-    forger.send(&packet(&"f".repeat(40), 1, b""));
-    forger.send(&packet(&peer, 2, b""));
+    Forger::at(node).send(&packet(&"f".repeat(40), 1, b""));
+    Forger::at(node).send(&packet(&peer, 2, b""));
     forger.dropped(&peer, b"", 10);
 
     let mut random = StdRng::seed_from_u64(seed());

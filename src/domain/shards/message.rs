@@ -39,8 +39,8 @@ const ALIEN: u8 = 3;
 const ELSEWHERE: u8 = 4;
 const NOWHERE: u8 = 5;
 
-/// More nodes than there are shards are not named.
-const NAMES_MAX: u64 = 2 * (SHARD_COUNT_MAX as u64 + 1);
+/// A claim names one node at most.
+const NAMES_MAX: u16 = SHARD_COUNT_MAX + 1;
 
 /// What is asked for, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,8 @@ impl Answer {
             SOME => false,
             _ => return Err(Corrupt("unknown kind of answer")),
         };
-        let count = Some(reader.u64()?).filter(|count| *count <= NAMES_MAX).ok_or(Corrupt("too many nodes"))?;
+        let count = u16::try_from(reader.u64()?).ok().filter(|count| *count <= NAMES_MAX);
+        let count = count.ok_or(Corrupt("too many nodes"))?;
         let names = (0..count).map(|_| reader.array().map(NodeId)).collect::<Result<Vec<_>, _>>()?;
         let name = |index: u64| usize::try_from(index).ok().and_then(|index| names.get(index).copied());
         let node = |reader: &mut Reader<'_>| name(reader.u64()?).ok_or(Corrupt("no such node"));

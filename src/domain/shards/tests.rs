@@ -162,7 +162,7 @@ fn what_is_no_message_is_refused() {
         (&[&ask[..], b"\x04\x01\x05"].concat(), "no such part"),
         (&[&ask[..], b"\x04\x01\x01\x00"].concat(), "a part twice"),
         (b"\x01\x01\x01\x02\x03\x04\x05\x06\x07\x08\x00\xff\xff\x7f", "byte string longer than its limit"),
-        (&[&answer[..], b"\x83\x10"].concat(), "too many nodes"),
+        (&[&answer[..], b"\x82\x08"].concat(), "too many nodes"),
         (&[&answer[..], b"\x02", &A.0].concat(), "cut short"),
         (&[&answer[..], b"\x01", &A.0, b"\x00\x04\x01"].concat(), "no such node"),
         (&[&answer[..], b"\x01", &A.0, b"\x00\x02\x01"].concat(), "no such node"),
