@@ -150,7 +150,7 @@ impl Text {
     }
 
     /// One that is ours from now on.
-    pub(super) fn new(raw: *mut RedisModuleString) -> Self {
+    pub(super) fn owned(raw: *mut RedisModuleString) -> Self {
         Text(raw)
     }
 

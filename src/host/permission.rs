@@ -18,7 +18,7 @@ impl User {
 
     /// Everything that the user may do, as ACL LIST shows it.
     fn rules(&self) -> Option<Text> {
-        let rules = optional_api!(RedisModule_GetModuleUserACLString(self.0)).map(Text::new);
+        let rules = optional_api!(RedisModule_GetModuleUserACLString(self.0)).map(Text::owned);
         rules.filter(|rules| !rules.raw().is_null())
     }
 }
