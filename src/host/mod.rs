@@ -19,6 +19,7 @@ mod guard;
 mod journal;
 mod keyspace;
 mod load;
+mod news;
 mod park;
 mod register;
 mod replication;

@@ -397,15 +397,11 @@ impl Fence {
             && raise.journal <= self.journalled
             && self.count_acknowledged(target) >= self.replicas_min
             && self.electable.orphan_of().is_none()
-            && self.electable.members().all(|node| self.has_acknowledged(node, target))
-    }
-
-    fn has_acknowledged(&self, node: &str, target: u64) -> bool {
-        self.followers.has_acknowledged(node, target)
+            && self.electable.members().all(|node| self.followers.has_acknowledged(node, target))
     }
 
     fn count_acknowledged(&self, target: u64) -> usize {
-        self.followers.agreed().filter(|node| self.has_acknowledged(node, target)).count()
+        self.followers.agreed().filter(|node| self.followers.has_acknowledged(node, target)).count()
     }
 
     /// What followers were told is not true any more, or could not be sent.
@@ -569,7 +565,7 @@ impl Fence {
                  FORGET {primary}, then IDBLOCK.ADVANCE past every id in use)"
             ));
         }
-        let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
+        let behind = self.electable.members().filter(|node| !self.followers.has_acknowledged(node, target));
         names.extend(behind.map(|node| match self.acknowledged(node) {
             _ if self.followers.has_left(node) => format!(
                 "{node}, which left instead of acknowledging: its log may say why (IDBLOCK.FENCE FORGET {node} if it is \
