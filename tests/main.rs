@@ -8,6 +8,7 @@ mod commands;
 mod counters;
 mod documents;
 mod fence;
+mod golden;
 mod harness;
 mod hostile;
 mod load;
