@@ -29,6 +29,10 @@ pub static FENCE_JOURNAL: Text = Text::fixed("fence-journal", "tallybook-{port}.
 /// Whether a replica brings a mark to the disk before it acknowledges it.
 pub static FENCE_REPLICA_SYNC: Flag = Flag::new("fence-replica-sync", true);
 
+/// A fault that a test plants.
+#[cfg(feature = "planted")]
+pub static PLANT: Text = Text::new("plant", "", crate::host::planted::plant);
+
 static FENCE_JOURNAL_NOW: Mutex<String> = Mutex::new(String::new());
 
 /// What `tallybook.fence-*` say now.

@@ -67,5 +67,7 @@ fn register(loader: &Loader) -> Result<(), String> {
     loader.setting(&config::FENCE_REPLICAS)?;
     loader.setting(&config::FENCE_WINDOW_MAX)?;
     loader.setting(&config::FENCE_JOURNAL)?;
+    #[cfg(feature = "planted")]
+    loader.setting(&config::PLANT)?;
     loader.setting(&config::FENCE_REPLICA_SYNC)
 }

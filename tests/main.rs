@@ -14,6 +14,7 @@ mod hostile;
 mod load;
 mod payload;
 mod persistence;
+mod planted;
 mod replication;
 mod selftest;
 mod tidy;

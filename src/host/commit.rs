@@ -42,9 +42,9 @@ fn carry_out<'a, T: ValueType>(
     // From here on the command must succeed.
     apply(&mut slot, effect).map_err(broken)?;
     if let Some(value) = slot.value()
-        && let Some((uid, mark, position)) = value.raised_by(effect)
+        && let Some((uid, mark, position)) = value.stood_by(effect)
     {
-        fence::raised(&uid, mark, position);
+        fence::stood(&uid, mark, position);
         if value.is_kept_ahead() {
             fence::keep_ahead(context.database(), slot.name.bytes());
         }

@@ -61,6 +61,9 @@ pub struct Needs {
 static NEEDS: OnceLock<Needs> = OnceLock::new();
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
+/// Whether something went by here that nobody took note of.
+static HAS_MISSED: AtomicBool = AtomicBool::new(false);
+
 /// Whether there is anything to look after before the loop sleeps.
 static DUE: AtomicBool = AtomicBool::new(false);
 
@@ -148,10 +151,19 @@ pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     }
 }
 
+/// Something went by that nobody took note of, so nothing that is known here can be relied on: this server
+/// hands out no fenced id and acknowledges none, until it is started again.
+pub fn has_missed() {
+    if !HAS_MISSED.swap(true, Ordering::AcqRel) {
+        news::missed();
+    }
+}
+
 /// What the fence tells an allocator.
 pub fn standing() -> Standing {
     let window_max = settings().window_max;
-    with(|state| state.fence.standing(window_max))
+    let standing = with(|state| state.fence.standing(window_max));
+    Standing { has_doubts: standing.has_doubts || HAS_MISSED.load(Ordering::Acquire), ..standing }
 }
 
 /// The highest mark of an allocator that this server knows of.
@@ -161,12 +173,12 @@ pub fn known_mark(uid: &Uid) -> Option<u64> {
 
 /// Whether marks of an allocator say nothing here about ids in use.
 pub fn is_doubted(uid: &Uid) -> bool {
-    with(|state| state.fence.doubted().contains(uid))
+    HAS_MISSED.load(Ordering::Acquire) || with(|state| state.fence.doubted().contains(uid))
 }
 
-/// Whether the journal has been read, if there is one.
-pub fn is_journal_read() -> bool {
-    with(|state| state.journal.is_read())
+/// Whether what is known here is all there is to know: nothing was missed, and the journal could be read.
+pub fn is_informed() -> bool {
+    !HAS_MISSED.load(Ordering::Acquire) && with(|state| state.journal.is_read())
 }
 
 /// How many ids are waited for already.
@@ -177,6 +189,9 @@ pub fn parked(uid: &Uid) -> u64 {
 
 /// Whom everybody waits for.
 pub fn whom() -> String {
+    if HAS_MISSED.load(Ordering::Acquire) {
+        return "a restart of this server, after the internal error in its log".to_owned();
+    }
     with(|state| match state.journal.failure() {
         Some(failure) => format!("its own journal: {failure}"),
         None => state.fence.whom(),
@@ -194,11 +209,14 @@ pub fn unwait(client: *mut RedisModuleBlockedClient) {
     look();
 }
 
-/// This server, which issues, raised the mark of an allocator.
-pub fn raised(uid: &Uid, mark: u64, position: u64) {
-    with(|state| {
-        let record = state.journal.append(&state.fence, uid, mark);
-        state.fence.raise(*uid, mark, position, record);
+/// This server, which issues from this position on, raised the mark of an allocator, or left it where it was.
+pub fn stood(uid: &Uid, mark: Option<u64>, position: u64) {
+    with(|state| match mark {
+        None => state.fence.stand(*uid, position),
+        Some(mark) => {
+            let record = state.journal.append(&state.fence, uid, mark);
+            state.fence.raise(*uid, mark, position, record);
+        }
     });
     look();
 }
@@ -411,7 +429,8 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
-    if with(|state| std::mem::take(&mut state.leaves) || state.journal.is_unsound()) {
+    let is_unsound = HAS_MISSED.load(Ordering::Acquire);
+    if with(|state| std::mem::take(&mut state.leaves) || is_unsound || state.journal.is_unsound()) {
         replication::leave(context);
     }
     let (is_paused, now_ms) = (is_paused(), now_ms());

@@ -21,6 +21,8 @@ mod keyspace;
 mod load;
 mod news;
 mod park;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod register;
 mod replication;
 mod server_log;

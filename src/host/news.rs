@@ -148,6 +148,13 @@ pub fn doubted(count: usize) {
     ));
 }
 
+/// An internal error kept the fence from what it has to know.
+pub fn missed() {
+    tell(
+        "after this internal error no fenced allocator hands out ids here, and no mark is acknowledged: restart the server",
+    );
+}
+
 /// An operator spoke for a node that never issues again.
 pub fn forgotten(node: &str) {
     tell(&format!("IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));

@@ -287,10 +287,14 @@ impl Fence {
         ticket <= self.granted || ticket > self.issued
     }
 
-    /// This node, which issues from `position` on, raised a mark; it will be the record `journal` of its
-    /// journal.
-    pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
+    /// This node issues from `position` on, which those have to hear of that refuse because it might not.
+    pub fn stand(&mut self, uid: Uid, position: u64) {
         self.positions.insert(uid, position);
+    }
+
+    /// The same, and it raised a mark, which will be the record `journal` of its journal.
+    pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
+        self.stand(uid, position);
         self.is_unsaved |= self.electable.begin();
         if self.doubted.remove(&uid) {
             self.is_unsaved = true;
