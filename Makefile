@@ -1,8 +1,8 @@
 # Every target is a script of a few lines; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test torture lint bench check clean
+.PHONY: help setup build run test torture lint bench fuzz check clean
 
-export PORT SERVERS FILTER BENCH BENCH_QUICK
+export PORT SERVERS FILTER BENCH BENCH_QUICK TARGET RUNS
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: ## Measure what is promised about speed (BENCH=name for one, BENCH_QUICK=
 	@scripts/setup run
 	@cargo build --release --locked --lib
 	@cargo bench --quiet --locked --bench server
+
+fuzz: ## Feed every decoder with what libFuzzer makes up (TARGET=journal, RUNS=10000000)
+	@scripts/fuzz
 
 check: lint test ## What CI runs
 

@@ -38,6 +38,10 @@ pub fn total_timeout_ms() -> i64 {
     TOTAL_TIMEOUT.get()
 }
 
+/// A fault that a test plants.
+#[cfg(feature = "planted")]
+pub static PLANT: Text = Text::new("plant", "", crate::host::planted::plant);
+
 static FENCE_JOURNAL_NOW: Mutex<String> = Mutex::new(String::new());
 
 /// What `tallybook.fence-*` say now.

@@ -70,5 +70,7 @@ fn register(loader: &Loader) -> Result<(), String> {
     loader.setting(&config::FENCE_WINDOW_MAX)?;
     loader.setting(&config::FENCE_JOURNAL)?;
     loader.setting(&config::FENCE_REPLICA_SYNC)?;
+    #[cfg(feature = "planted")]
+    loader.setting(&config::PLANT)?;
     loader.setting(&config::TOTAL_TIMEOUT)
 }

@@ -141,6 +141,8 @@ fn a_damaged_effect_is_refused_or_a_change_like_any_other() {
             _ => {}
         }
     }
+    client.error("SCOUNTER.EFFECT named nonsense");
+    assert!(pair.primary.log().contains("tallybook refused an effect on key 'named': "), "{}", pair.primary.log());
     pair.assert_same_keyspace();
 }
 

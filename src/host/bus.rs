@@ -358,8 +358,13 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
 }
 
 unsafe extern "C" fn rang(_: *mut RedisModuleCtx, _: *mut c_void) {
-    with(|state| state.alarm_ms = None);
-    look();
+    guard(
+        || (),
+        || {
+            with(|state| state.alarm_ms = None);
+            look();
+        },
+    );
 }
 
 /// Does for one counter what is due.
@@ -468,7 +473,7 @@ unsafe extern "C" fn answered(context: *mut RedisModuleCtx, _: *mut *mut RedisMo
     let context = Context { raw: context };
     let outcome: *mut c_void = api!(RedisModule_GetBlockedClientPrivateData(context.raw));
     guard(
-        || (),
+        || context.send(&Err(Error::Internal)),
         || {
             // SAFETY: it is null, or what `finish` has put there; `forget` frees it afterwards.
             let outcome = unsafe { outcome.cast::<Result<Reply, Error>>().as_ref() };
@@ -479,17 +484,20 @@ unsafe extern "C" fn answered(context: *mut RedisModuleCtx, _: *mut *mut RedisMo
 }
 
 unsafe extern "C" fn forget(_: *mut RedisModuleCtx, outcome: *mut c_void) {
-    if !outcome.is_null() {
-        // SAFETY: `finish` has put it there, and the server gives it back once.
-        drop(unsafe { Box::from_raw(outcome.cast::<Result<Reply, Error>>()) });
-    }
+    let free = || {
+        if !outcome.is_null() {
+            // SAFETY: `finish` has put it there, and the server gives it back once.
+            drop(unsafe { Box::from_raw(outcome.cast::<Result<Reply, Error>>()) });
+        }
+    };
+    guard(|| (), free);
 }
 
 /// The client has waited for too long: it gets what is known.
 unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
     let context = Context { raw: context };
     guard(
-        || (),
+        || context.send(&Err(Error::Internal)),
         || {
             let client = handle_of(&context);
             let outcome = with(|state| {

@@ -42,9 +42,9 @@ fn carry_out<'a, T: ValueType>(
     // From here on the command must succeed.
     apply(&mut slot, effect).map_err(broken)?;
     if let Some(value) = slot.value()
-        && let Some((uid, mark, position)) = value.raised_by(effect)
+        && let Some((uid, mark, position)) = value.stood_by(effect)
     {
-        fence::raised(&uid, mark, position);
+        fence::stood(&uid, mark, position);
         if value.is_kept_ahead() {
             fence::keep_ahead(context.database(), slot.name.bytes());
         }
@@ -118,13 +118,13 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
     }
     for (key, payload) in pairs {
         let slot = open::<T>(context, key)?;
-        execute_one(context, slot, payload, author).map_err(refused)?;
+        execute_one(context, slot, payload, author).map_err(|why| refused(key, why))?;
     }
     Ok(Reply::OK)
 }
 
-fn refused(corrupt: Corrupt) -> Error {
-    server_log::warning(&format!("tallybook refused an effect: {corrupt}"));
+fn refused(key: Key<'_>, corrupt: Corrupt) -> Error {
+    server_log::warning(&format!("tallybook refused an effect on key '{}': {corrupt}", key.shown()));
     Error::Effect(corrupt.0)
 }
 
@@ -176,14 +176,14 @@ fn rehearse<T: ValueType>(context: &Context, pairs: &[(Key<'_>, &[u8])]) -> Resu
     for &(key, payload) in pairs {
         let slot = open::<T>(context, key)?;
         let copy = copies.entry(key.bytes()).or_insert_with(|| slot.value().cloned());
-        let next = match effect::decode::<T::Effect<'_>>(payload).map_err(refused)? {
+        let next = match effect::decode::<T::Effect<'_>>(payload).map_err(|why| refused(key, why))? {
             Payload::Restored { first, sections } => restored(copy.as_ref(), first, sections),
             Payload::Effect(effect) => match copy.take() {
                 None => T::create(&effect),
                 Some(mut value) => value.apply(&effect).map(|()| value),
             },
         };
-        *copy = Some(next.map_err(refused)?);
+        *copy = Some(next.map_err(|why| refused(key, why))?);
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ fn registered(name: &str, status: c_int) -> Result<(), String> {
 
 unsafe extern "C" fn get_number(_: *const c_char, this: *mut c_void) -> c_longlong {
     // SAFETY: the server passes what `register` gave it.
-    unsafe { &*this.cast::<Number>() }.get()
+    guard(|| 0, || unsafe { &*this.cast::<Number>() }.get())
 }
 
 unsafe extern "C" fn set_number(
@@ -118,13 +118,13 @@ unsafe extern "C" fn set_number(
     _: *mut *mut RedisModuleString,
 ) -> c_int {
     // SAFETY: the server passes what `register` gave it.
-    unsafe { &*this.cast::<Number>() }.now.store(value, Ordering::Relaxed);
+    guard(|| (), || unsafe { &*this.cast::<Number>() }.now.store(value, Ordering::Relaxed));
     0
 }
 
 unsafe extern "C" fn get_flag(_: *const c_char, this: *mut c_void) -> c_int {
     // SAFETY: the server passes what `register` gave it.
-    unsafe { &*this.cast::<Flag>() }.get().into()
+    guard(|| 0, || unsafe { &*this.cast::<Flag>() }.get().into())
 }
 
 unsafe extern "C" fn set_flag(
@@ -134,7 +134,7 @@ unsafe extern "C" fn set_flag(
     _: *mut *mut RedisModuleString,
 ) -> c_int {
     // SAFETY: the server passes what `register` gave it.
-    unsafe { &*this.cast::<Flag>() }.now.store(value != 0, Ordering::Relaxed);
+    guard(|| (), || unsafe { &*this.cast::<Flag>() }.now.store(value != 0, Ordering::Relaxed));
     0
 }
 

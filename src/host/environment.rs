@@ -69,7 +69,7 @@ impl Environment for Live<'_> {
 
     fn doubt(&self) -> Error {
         let unread = || Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..Wait::default() }));
-        if fence::is_journal_read() { Error::UnfencedOrigin } else { unread() }
+        if fence::is_informed() { Error::UnfencedOrigin } else { unread() }
     }
 
     fn parked(&self, uid: &Uid) -> u64 {

@@ -48,58 +48,53 @@ pub fn subscribe(context: *mut RedisModuleCtx) -> Result<(), String> {
 }
 
 unsafe extern "C" fn role_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, now: u64, data: *mut c_void) {
-    guard(
-        || (),
-        || {
-            // SAFETY: the server passes this with this event.
-            let info = unsafe { data.cast::<RedisModuleReplicationInfo>().as_ref() };
-            let primary = info.filter(|info| now != NOW_PRIMARY && !info.masterhost.is_null()).map(|info| {
-                // SAFETY: a C string that lives as long as the call.
-                let host = unsafe { CStr::from_ptr(info.masterhost) };
-                node(&host.to_string_lossy(), u64::try_from(info.masterport).unwrap_or(0))
-            });
-            let unknown = (now != NOW_PRIMARY).then(|| "unnamed".to_owned());
-            fence::role_changed(primary.or(unknown));
-        },
-    );
+    guard(fence::has_missed, || {
+        // SAFETY: the server passes this with this event.
+        let info = unsafe { data.cast::<RedisModuleReplicationInfo>().as_ref() };
+        let primary = info.filter(|info| now != NOW_PRIMARY && !info.masterhost.is_null()).map(|info| {
+            // SAFETY: a C string that lives as long as the call.
+            let host = unsafe { CStr::from_ptr(info.masterhost) };
+            node(&host.to_string_lossy(), u64::try_from(info.masterport).unwrap_or(0))
+        });
+        let unknown = (now != NOW_PRIMARY).then(|| "unnamed".to_owned());
+        fence::role_changed(primary.or(unknown));
+    });
 }
 
 unsafe extern "C" fn loading(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {
-    guard(
-        || (),
-        || match step {
-            LOADING_ENDED => fence::loading_ended(true),
-            LOADING_FAILED => fence::loading_ended(false),
-            _ => fence::loading_began(context, step == LOADING_FROM_PRIMARY),
-        },
-    );
+    guard(fence::has_missed, || match step {
+        LOADING_ENDED => fence::loading_ended(true),
+        LOADING_FAILED => fence::loading_ended(false),
+        _ => fence::loading_began(context, step == LOADING_FROM_PRIMARY),
+    });
 }
 
 unsafe extern "C" fn async_loading(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {
-    guard(
-        || (),
-        || match step {
-            ASYNC_LOADING_STARTED => fence::loading_began(context, true),
-            _ => fence::loading_ended(step == ASYNC_LOADING_COMPLETED),
-        },
-    );
+    guard(fence::has_missed, || match step {
+        ASYNC_LOADING_STARTED => fence::loading_began(context, true),
+        _ => fence::loading_ended(step == ASYNC_LOADING_COMPLETED),
+    });
 }
 
 unsafe extern "C" fn replica_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, now: u64, _: *mut c_void) {
-    guard(|| (), || fence::replicas_changed(context, now == NOW_ONLINE));
+    guard(fence::has_missed, || fence::replicas_changed(context, now == NOW_ONLINE));
 }
 
 unsafe extern "C" fn link_changed(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
-    guard(|| (), fence::link_changed);
+    guard(fence::has_missed, || {
+        fence::link_changed();
+    });
 }
 
 unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
-    guard(|| (), fence::tick);
+    guard(fence::has_missed, || {
+        fence::tick();
+    });
 }
 
 unsafe extern "C" fn event_loop(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {
     if step == BEFORE_SLEEP {
-        guard(|| (), || fence::before_sleep(context));
+        guard(fence::has_missed, || fence::before_sleep(context));
         guard(|| (), || bus::before_sleep(context));
     }
 }

@@ -7,19 +7,20 @@
 use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
+use super::news::{self, News};
+use super::park;
 use super::park::Parked;
 use super::replication::{self, Role, announce, ask, is_paused, own_names, role};
 use super::value_type::ValueType;
-use super::{park, server_log};
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE,
     RedisModuleBlockedClient, RedisModuleCtx, RedisModuleString,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use tallybook_domain::fence::{Announcement, Fence, Forgotten, Refusal, Standing, Todo, Told, Uid, View};
+use tallybook_domain::fence::{Announcement, Fence, Forgotten, Standing, Todo, Told, Uid, View};
 
 /// What the operator has set.
 #[derive(Clone, Copy)]
@@ -37,20 +38,11 @@ pub struct Settings {
 /// How long a request for acknowledgements may be on its way before it is made again.
 const ASK_AGAIN_MS: u64 = 100;
 
-/// How long something may be amiss before an operator is told.
-const TROUBLE_MS: u64 = 10_000;
-
 /// Ticks in a second, in which a journal that failed is tried again, and an announcement is earned.
 const SECOND_TICKS: u32 = 10;
 
 /// How many announcements may follow each other at once: replicas that come and go are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
-
-/// Ticks between two warnings of the same.
-const WARN_TICKS: u32 = 100;
-
-/// How many lines an undone promotion may leave in the log.
-const CLAIMS_SHOWN: usize = 20;
 
 /// How often the marks of time-sortable allocators are looked after.
 const KEEP_MS: u64 = 500;
@@ -69,6 +61,9 @@ pub struct Needs {
 static NEEDS: OnceLock<Needs> = OnceLock::new();
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
+/// Whether something went by here that nobody took note of.
+static HAS_MISSED: AtomicBool = AtomicBool::new(false);
+
 /// Whether there is anything to look after before the loop sleeps.
 static DUE: AtomicBool = AtomicBool::new(false);
 
@@ -80,57 +75,18 @@ struct State {
     leaves: bool,
     /// The names of this server for its primary, on this connection.
     names: Option<Vec<String>>,
-    /// Who got no acknowledgement last, and why; ticks until the same may be logged again.
-    refused: Option<(String, Refusal)>,
-    warned_ticks: u32,
     /// Whether the electable set is another one than the journal says.
     is_unsaved: bool,
-    /// What an operator has to say to a primary that lacks ids which were handed out here: key and id.
-    claimed: HashMap<Uid, String>,
     source: Source,
     loaded: Vec<(Uid, u64)>,
     asked_ms: u64,
-    /// What an operator should hear of if it lasts: since when, and whether that was logged.
-    troubles: BTreeMap<Trouble, (u64, bool)>,
+    /// What an operator is told.
+    news: News,
     /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
     kept: HashSet<(i32, Vec<u8>)>,
     kept_ms: u64,
     ticks: u32,
     announcements: u32,
-}
-
-/// What may pass by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
-    /// An electable node does not follow.
-    Gone(String),
-    /// This server is an orphan of that one.
-    Orphan(String),
-    /// Two connections come from this address.
-    Double(String),
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Trouble::Gone(node) => write!(
-                f,
-                "replica {node} is gone; fenced allocators stop when their windows are used up. If it never comes back: \
-                 IDBLOCK.FENCE FORGET {node}"
-            ),
-            Trouble::Orphan(node) => write!(
-                f,
-                "the former primary {node} did not say that this server may take over, or who else; fenced allocators wait \
-                 for it to follow. If it never will: IDBLOCK.FENCE FORGET {node}, then IDBLOCK.ADVANCE every \
-                 allocator past the ids in use"
-            ),
-            Trouble::Double(node) => write!(
-                f,
-                "two connections come from {node}. If these are two replicas, ids can come twice: give each an address of \
-                 its own (replica-announce-ip, replica-announce-port)"
-            ),
-        }
-    }
 }
 
 /// Where a dataset that is being loaded comes from.
@@ -195,10 +151,19 @@ pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     }
 }
 
+/// Something went by that nobody took note of, so nothing that is known here can be relied on: this server
+/// hands out no fenced id and acknowledges none, until it is started again.
+pub fn has_missed() {
+    if !HAS_MISSED.swap(true, Ordering::AcqRel) {
+        news::missed();
+    }
+}
+
 /// What the fence tells an allocator.
 pub fn standing() -> Standing {
     let window_max = settings().window_max;
-    with(|state| state.fence.standing(window_max))
+    let standing = with(|state| state.fence.standing(window_max));
+    Standing { has_doubts: standing.has_doubts || HAS_MISSED.load(Ordering::Acquire), ..standing }
 }
 
 /// The highest mark of an allocator that this server knows of.
@@ -208,12 +173,12 @@ pub fn known_mark(uid: &Uid) -> Option<u64> {
 
 /// Whether marks of an allocator say nothing here about ids in use.
 pub fn is_doubted(uid: &Uid) -> bool {
-    with(|state| state.fence.doubted().contains(uid))
+    HAS_MISSED.load(Ordering::Acquire) || with(|state| state.fence.doubted().contains(uid))
 }
 
-/// Whether the journal has been read, if there is one.
-pub fn is_journal_read() -> bool {
-    with(|state| state.journal.is_read())
+/// Whether what is known here is all there is to know: nothing was missed, and the journal could be read.
+pub fn is_informed() -> bool {
+    !HAS_MISSED.load(Ordering::Acquire) && with(|state| state.journal.is_read())
 }
 
 /// How many ids are waited for already.
@@ -224,6 +189,9 @@ pub fn parked(uid: &Uid) -> u64 {
 
 /// Whom everybody waits for.
 pub fn whom() -> String {
+    if HAS_MISSED.load(Ordering::Acquire) {
+        return "a restart of this server, after the internal error in its log".to_owned();
+    }
     with(|state| match state.journal.failure() {
         Some(failure) => format!("its own journal: {failure}"),
         None => state.fence.whom(),
@@ -241,11 +209,14 @@ pub fn unwait(client: *mut RedisModuleBlockedClient) {
     look();
 }
 
-/// This server, which issues, raised the mark of an allocator.
-pub fn raised(uid: &Uid, mark: u64, position: u64) {
-    with(|state| {
-        let record = state.journal.append(&state.fence, uid, mark);
-        state.fence.raise(*uid, mark, position, record);
+/// This server, which issues from this position on, raised the mark of an allocator, or left it where it was.
+pub fn stood(uid: &Uid, mark: Option<u64>, position: u64) {
+    with(|state| match mark {
+        None => state.fence.stand(*uid, position),
+        Some(mark) => {
+            let record = state.journal.append(&state.fence, uid, mark);
+            state.fence.raise(*uid, mark, position, record);
+        }
     });
     look();
 }
@@ -283,7 +254,7 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
     with(|state| {
         if let Some(claim) = state.fence.claims().get(&uid) {
             let id = value.id_below(claim).unwrap_or(i64::MAX);
-            state.claimed.insert(uid, format!("{} {id}", shown(name)));
+            state.news.claimed(uid, &shown(name), id);
         }
         match state.source {
             Source::None => {}
@@ -314,19 +285,12 @@ pub fn told(context: &Context, set: &Announcement) {
             state.journal.save_now(&state.fence);
             state.warn_of_doubted(was_doubted);
             if set.is_whole && told == Told::Others {
-                server_log::warning(&format!(
-                    "tallybook: the primary {primary} does not count this server among those that could take over ({})",
-                    me.join(", ")
-                ));
+                news::not_counted(&primary, &me);
             }
         }
         Told::Again => {}
         Told::Refused(refusal) => {
-            let refused = Some((primary, refusal));
-            if state.warned_ticks == 0 || state.refused != refused {
-                (state.warned_ticks, state.refused) = (WARN_TICKS, refused);
-                state.warn_of_refusal();
-            }
+            state.news.refused(primary, refusal);
             state.leaves = true;
         }
     });
@@ -346,7 +310,7 @@ pub fn forget(node: &str) -> Forgotten {
         let forgotten = state.fence.forget(node);
         if forgotten == Forgotten::Gone {
             state.journal.save(&state.fence);
-            server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it is not waited for any more"));
+            news::forgotten(node);
             state.warn_of_doubted(was_doubted);
         }
         forgotten
@@ -363,7 +327,7 @@ pub fn give_in(context: &Context, node: &str) -> Forgotten {
                 return Forgotten::Unknown;
             }
             state.journal.save_now(&state.fence);
-            server_log::warning(&format!("tallybook: IDBLOCK.FENCE FORGET {node}: it may hand out anything"));
+            news::given_in(node);
             Forgotten::Gone
         }),
         _ => Forgotten::Unknown,
@@ -418,7 +382,7 @@ pub fn loading_began(context: *mut RedisModuleCtx, from_primary: bool) {
     };
     with(|state| {
         state.loaded.clear();
-        state.claimed.clear();
+        state.news.clear_claimed();
         state.source = source;
     });
 }
@@ -447,7 +411,7 @@ pub fn loading_ended(is_whole: bool) {
 pub fn tick() {
     with(|state| {
         state.ticks = state.ticks.wrapping_add(1);
-        state.warned_ticks = state.warned_ticks.saturating_sub(1);
+        state.news.tick();
         // A journal that lacks a mark and can neither be written nor emptied: nothing is acknowledged.
         state.leaves |= state.journal.is_unsound();
         if state.ticks.is_multiple_of(SECOND_TICKS) {
@@ -465,7 +429,8 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
-    if with(|state| std::mem::take(&mut state.leaves) || state.journal.is_unsound()) {
+    let is_unsound = HAS_MISSED.load(Ordering::Acquire);
+    if with(|state| std::mem::take(&mut state.leaves) || is_unsound || state.journal.is_unsound()) {
         replication::leave(context);
     }
     let (is_paused, now_ms) = (is_paused(), now_ms());
@@ -505,14 +470,11 @@ impl State {
             parked: Vec::new(),
             leaves: false,
             names: None,
-            refused: None,
-            warned_ticks: 0,
             is_unsaved: false,
-            claimed: HashMap::new(),
             source: Source::None,
             loaded: Vec::new(),
             asked_ms: 0,
-            troubles: BTreeMap::new(),
+            news: News::default(),
             kept: HashSet::new(),
             kept_ms: 0,
             ticks: 0,
@@ -530,7 +492,7 @@ impl State {
         let view = View { offset, followers, replicas_min, may_announce };
         let Todo { save, announce, ask, granted } = self.fence.observe(view);
         granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
-        self.warn_of_troubles(now_ms);
+        self.news.look_at(&self.fence, now_ms);
         // What this server may forget, nobody shall rely on.
         self.is_unsaved = (self.is_unsaved || save) && !self.journal.save(&self.fence);
         if announce && self.is_unsaved {
@@ -552,62 +514,11 @@ impl State {
         Orders { announce, ask }
     }
 
-    fn warn_of_refusal(&self) {
-        let Some((primary, Refusal { repeated, heirs })) = &self.refused else { return };
-        let warn = |what: String| server_log::warning(&format!("tallybook: {what}"));
-        warn(format!("the primary {primary} gets no acknowledgement from here, so its fenced allocators wait"));
-        if repeated.is_empty() && heirs.is_empty() {
-            warn("it does not know who else could take over, and neither does this server".to_owned());
-        }
-        if !heirs.is_empty() {
-            warn(format!(
-                "it does not count {}, which this server, while it was a primary itself, told to take over from it. Let \
-                 that one follow it too, and do what its log says; or, if no id of that one is in use, here \
-                 IDBLOCK.FENCE FORGET {primary}",
-                heirs.join(", ")
-            ));
-        }
-        if !repeated.is_empty() {
-            warn(format!(
-                "it lacks ids that this server handed out while it was a primary itself. Do there what follows; or, if \
-                 none of them is in use, here IDBLOCK.FENCE FORGET {primary}"
-            ));
-        }
-        for claimed in repeated.iter().filter_map(|uid| self.claimed.get(uid)).take(CLAIMS_SHOWN) {
-            warn(format!("IDBLOCK.ADVANCE {claimed}"));
-        }
-        if repeated.len() > CLAIMS_SHOWN {
-            warn(format!("and {} allocators more", repeated.len() - CLAIMS_SHOWN));
-        }
-    }
-
     /// Tells of doubted allocators, where there are more than before.
     fn warn_of_doubted(&self, before: usize) {
         let count = self.fence.doubted().len();
         if count > before && self.journal.is_read() {
-            server_log::warning(&format!(
-                "tallybook: nobody knows which ids of {count} fenced allocators are in use: they answer UNFENCED until \
-                 IDBLOCK.ADVANCE has said it"
-            ));
-        }
-    }
-
-    fn warn_of_troubles(&mut self, now_ms: u64) {
-        let (fence, electable) = (&self.fence, self.fence.electable());
-        let gone = electable.members().filter(|node| fence.acknowledged(node).is_none());
-        let troubles: BTreeSet<Trouble> = gone
-            .map(|node| Trouble::Gone(node.to_owned()))
-            .chain(electable.orphan_of().map(|node| Trouble::Orphan(node.to_owned())))
-            .chain(fence.doubles().map(|node| Trouble::Double(node.to_owned())))
-            .collect();
-        self.troubles.retain(|trouble, _| troubles.contains(trouble));
-        for trouble in troubles {
-            let text = format!("tallybook: {trouble}");
-            let (since_ms, is_told) = self.troubles.entry(trouble).or_insert((now_ms, false));
-            if !*is_told && now_ms.saturating_sub(*since_ms) >= TROUBLE_MS {
-                *is_told = true;
-                server_log::warning(&text);
-            }
+            news::doubted(count);
         }
     }
 

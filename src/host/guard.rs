@@ -4,7 +4,12 @@ use super::server_log;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 /// Runs `body`; where it panics, logs and returns what `fallback` makes.
-pub fn guard<R>(fallback: impl FnOnce() -> R, body: impl FnOnce() -> R) -> R {
+pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
+    let body = || {
+        #[cfg(feature = "planted")]
+        super::planted::strike(std::any::type_name::<F>());
+        body()
+    };
     // What a panic may leave half done is only what decisions and decoders build for themselves:
     // values change in `apply`, after everything that could fail.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| fallback())

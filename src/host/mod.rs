@@ -21,8 +21,11 @@ mod info;
 mod journal;
 mod keyspace;
 mod load;
+mod news;
 mod park;
 mod permission;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod register;
 mod replication;
 mod server_log;

@@ -143,7 +143,7 @@ where
     // SAFETY: the server keeps the arguments for the length of the call.
     let outcome = unsafe { outcome::<F>(&context, argv, argc) };
     guard(
-        || (),
+        || context.send(&Err(Error::Internal)),
         || match outcome {
             Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => {}
             outcome => context.send(&outcome.map_err(named)),
@@ -164,7 +164,7 @@ where
         // SAFETY: the server keeps the arguments of a client that waits.
         false => unsafe { outcome::<F>(&context, argv, argc) },
     };
-    guard(|| (), || context.send(&outcome.map_err(named)));
+    guard(|| context.send(&Err(Error::Internal)), || context.send(&outcome.map_err(named)));
     0
 }
 
@@ -172,7 +172,7 @@ where
 unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
     let context = Context { raw: context };
     guard(
-        || (),
+        || context.send(&Err(Error::Internal)),
         || {
             has_waited(&context);
             context.send(&Err(named(Error::Unfenced(Box::default()))));

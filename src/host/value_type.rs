@@ -1,12 +1,13 @@
 //! The key types: what the server calls to save, load, rewrite, digest, copy, measure and free.
 
-use super::context::bytes;
+use super::context::{Context, bytes};
 use super::fence;
 use super::guard::guard;
 use redis_module::raw::{
-    RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx, RedisModuleString, RedisModuleType,
-    RedisModuleTypeMethods,
+    REDISMODULE_CTX_FLAGS_IS_CHILD, RedisModuleCtx, RedisModuleDigest, RedisModuleIO, RedisModuleKeyOptCtx,
+    RedisModuleString, RedisModuleType, RedisModuleTypeMethods,
 };
+use rustix::process::{Signal, getpid, kill_process};
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::null_mut;
@@ -47,8 +48,9 @@ pub trait ValueType: Stored + Clone + 'static {
     fn mark(&self) -> Option<(Uid, u64)> {
         None
     }
-    /// The mark to which an effect that was decided on here has raised it, and the position behind that.
-    fn raised_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, u64, u64)> {
+    /// The mark to which an effect that was decided on here has raised it, if it has, and the position that is
+    /// to be known.
+    fn stood_by(&self, _effect: &Self::Effect<'_>) -> Option<(Uid, Option<u64>, u64)> {
         None
     }
     /// Whether its mark is to be raised while nobody asks.
@@ -202,21 +204,26 @@ fn known<T: ValueType>(value: &T) -> Cow<'_, T> {
     })
 }
 
+/// A value cannot be saved, and there is no way to say so. A child ends, so that no file comes of it; where the
+/// server itself saves, the value is cut short, and whoever loads it refuses it.
+fn cannot_save() {
+    if (Context { raw: null_mut() }).flags() & REDISMODULE_CTX_FLAGS_IS_CHILD != 0 {
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+}
+
 unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut c_void) {
-    guard(
-        || (),
-        || {
-            // SAFETY: the server passes one of our values.
-            let value = known(unsafe { self::value::<T>(value) });
-            let mut before: Option<Vec<u8>> = None;
-            value.sections(&mut |section| {
-                if let Some(before) = before.replace(section.to_vec()) {
-                    save_section(io, MORE_FOLLOW, &before);
-                }
-            });
-            save_section(io, LAST, &before.unwrap_or_default());
-        },
-    );
+    guard(cannot_save, || {
+        // SAFETY: the server passes one of our values.
+        let value = known(unsafe { self::value::<T>(value) });
+        let mut before: Option<Vec<u8>> = None;
+        value.sections(&mut |section| {
+            if let Some(before) = before.replace(section.to_vec()) {
+                save_section(io, MORE_FOLLOW, &before);
+            }
+        });
+        save_section(io, LAST, &before.unwrap_or_default());
+    });
 }
 
 unsafe extern "C" fn aof_rewrite<T: ValueType>(
@@ -224,20 +231,17 @@ unsafe extern "C" fn aof_rewrite<T: ValueType>(
     key: *mut RedisModuleString,
     value: *mut c_void,
 ) {
-    guard(
-        || (),
-        || {
-            // SAFETY: the server passes one of our values.
-            let value = known(unsafe { self::value::<T>(value) });
-            let mut restore = Restore::new();
-            let emit = |payload: &[u8]| {
-                let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"sb".as_ptr());
-                api!(RedisModule_EmitAOF(io, command, format, key, payload.as_ptr(), payload.len()));
-            };
-            value.sections(&mut |section| restore.push(section, &emit));
-            restore.finish(&emit);
-        },
-    );
+    guard(cannot_save, || {
+        // SAFETY: the server passes one of our values.
+        let value = known(unsafe { self::value::<T>(value) });
+        let mut restore = Restore::new();
+        let emit = |payload: &[u8]| {
+            let (command, format) = (T::EFFECT_COMMAND.as_ptr(), c"sb".as_ptr());
+            api!(RedisModule_EmitAOF(io, command, format, key, payload.as_ptr(), payload.len()));
+        };
+        value.sections(&mut |section| restore.push(section, &emit));
+        restore.finish(&emit);
+    });
 }
 
 /// Gathers sections into restoring commands.

@@ -35,11 +35,10 @@ impl ValueType for IdBlock {
             BlockEffect { codes: true, .. } => c"idblock.codes",
             BlockEffect { reserved: Some(_), .. } => c"idblock.reserve",
             BlockEffect { advanced: Some(_), .. } => c"idblock.advance",
-            // Under a fence, a reservation that is told to nobody else, or a mark that rises ahead of need.
+            // Under a fence, a reservation that is told to nobody else; a mark that rises ahead of need, or an ADVANCE
+            // to where it stands.
             BlockEffect { issued: Some(Issued { count: 1.., is_next: false, .. }), .. } => c"idblock.reserve",
-            BlockEffect { windowed: Some(_), pinned: None, issued, .. }
-                if issued.is_none_or(|issued| issued.count == 0) =>
-            {
+            BlockEffect { raised: None, pinned: None, issued, .. } if issued.is_none_or(|issued| issued.count == 0) => {
                 return [None, None];
             }
             _ => c"idblock.next",
@@ -55,9 +54,10 @@ impl ValueType for IdBlock {
         self.fenced_mark().map(|mark| (*self.uid(), mark))
     }
 
-    fn raised_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, u64, u64)> {
-        let issued = effect.issued.filter(|issued| issued.raise.is_some())?;
-        self.mark().map(|(uid, mark)| (uid, mark, issued.position))
+    fn stood_by(&self, effect: &BlockEffect<'_>) -> Option<(Uid, Option<u64>, u64)> {
+        let Issued { raise, count, position, .. } = effect.issued?;
+        let (uid, mark) = self.mark()?;
+        (raise.is_some() || count == 0).then_some((uid, raise.map(|_| mark), position))
     }
 
     fn is_kept_ahead(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::commands::witness::Witness;
 use crate::harness::*;
 
 /// The fields of INFO before `memory`, of a plain counter that was made in passing.
-const PLAIN: [(&str, &str); 19] = [
+const PLAIN: [(&str, &str); 20] = [
     ("value", "5"),
     ("lbound", "nil"),
     ("ubound", "nil"),
@@ -14,6 +14,7 @@ const PLAIN: [(&str, &str); 19] = [
     ("available-down", "nil"),
     ("available-up", "nil"),
     ("holds", "0"),
+    ("shards", "nil"),
     ("idmp-duration", "300"),
     ("idmp-maxsize", "100000"),
     ("tokens-tracked", "0"),

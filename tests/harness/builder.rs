@@ -1,6 +1,6 @@
 //! What a server is to be, before it runs.
 
-use super::environment::module_path;
+use super::environment::{module_path, planted_module_path};
 use super::server::Server;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,7 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     module_arguments: Vec<String>,
     module_is_absent: bool,
+    has_planted_faults: bool,
     pub(super) is_sentinel: bool,
     pub(super) listens_on_tcp: bool,
     pub(super) data: Option<PathBuf>,
@@ -43,6 +44,12 @@ impl Builder {
     pub fn module_arg(mut self, name: &str, value: impl ToString) -> Self {
         self.module_arguments.extend([name.to_owned(), value.to_string()]);
         self
+    }
+
+    /// With the module in which `CONFIG SET tallybook.plant` makes faults. Its panics are expected.
+    pub fn planted(mut self) -> Self {
+        self.has_planted_faults = true;
+        self.expect_in_log("planted at ")
     }
 
     /// A plain server.
@@ -104,7 +111,8 @@ impl Builder {
             file.push_str(&format!("{name} {value}\n"));
         }
         if !self.module_is_absent {
-            file.push_str(&format!("loadmodule {}", quoted(&module_path().to_string_lossy())));
+            let module = if self.has_planted_faults { planted_module_path() } else { module_path() };
+            file.push_str(&format!("loadmodule {}", quoted(&module.to_string_lossy())));
             self.module_arguments.iter().for_each(|argument| file.push_str(&format!(" {}", quoted(argument))));
             file.push('\n');
         }

@@ -4,6 +4,7 @@
 //! TALLYBOOK_SERVER       path of the server binary                  redis-server on PATH
 //! TALLYBOOK_SERVER_NAME  redis-7.0, redis-8.2, valkey-8.1, ...      redis-7.0
 //! TALLYBOOK_MODULE       path of the module                         target/release/libtallybook.so
+//! TALLYBOOK_PLANTED      the same with the feature `planted`        target/planted/release/libtallybook.so
 //! TALLYBOOK_TORTURE      1: large constants, see `scale`            small ones
 //! TALLYBOOK_SEED         seed of all random workloads               drawn anew
 //! ```
@@ -25,15 +26,25 @@ pub fn server_name() -> String {
 
 /// The module under test; panics when it was not built.
 pub fn module_path() -> PathBuf {
-    let path = env::var_os("TALLYBOOK_MODULE").map_or_else(built_module, PathBuf::from);
-    assert!(path.exists(), "{} is missing: run `cargo build --release` first", path.display());
-    path
+    built("TALLYBOOK_MODULE", "release", "cargo build --release")
 }
 
-fn built_module() -> PathBuf {
+/// The module in which faults can be planted.
+pub fn planted_module_path() -> PathBuf {
+    built(
+        "TALLYBOOK_PLANTED",
+        "planted/release",
+        "cargo build --release --features planted --target-dir target/planted",
+    )
+}
+
+fn built(variable: &str, folder: &str, how: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    root.join(target).join("release/libtallybook.so")
+    let usual = || root.join(target).join(folder).join("libtallybook.so");
+    let path = env::var_os(variable).map_or_else(usual, PathBuf::from);
+    assert!(path.exists(), "{} is missing: run `{how}` first", path.display());
+    path
 }
 
 /// `small` in everyday runs, `large` in `make torture`.

@@ -159,13 +159,14 @@ fn stays_true(disturb: impl Fn(&Cluster, &[String])) {
         for _ in 0..scale(1, 20) {
             disturb(&cluster, &ids);
         }
+        wait_until("writers get on", PATIENCE * 2, || sums.acknowledged.load(SeqCst) > 1000);
         drop(over);
         watcher.join().expect("a watcher")
     });
     let total = sums.acknowledged.load(SeqCst);
     assert_eq!(home.connect().int("SCOUNTER.TOTAL views TIMEOUT 5000"), total);
     println!("{total} increments, {accepted} totals, {} gathers", told(home, "gathers"));
-    assert!(accepted > 10 && total > 1000, "{accepted} totals, {total} increments");
+    assert!(accepted > 10, "{accepted} totals");
 }
 
 #[test]

@@ -287,10 +287,14 @@ impl Fence {
         ticket <= self.granted || ticket > self.issued
     }
 
-    /// This node, which issues from `position` on, raised a mark; it will be the record `journal` of its
-    /// journal.
-    pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
+    /// This node issues from `position` on, which those have to hear of that refuse because it might not.
+    pub fn stand(&mut self, uid: Uid, position: u64) {
         self.positions.insert(uid, position);
+    }
+
+    /// The same, and it raised a mark, which will be the record `journal` of its journal.
+    pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
+        self.stand(uid, position);
         self.is_unsaved |= self.electable.begin();
         if self.doubted.remove(&uid) {
             self.is_unsaved = true;
@@ -397,15 +401,11 @@ impl Fence {
             && raise.journal <= self.journalled
             && self.count_acknowledged(target) >= self.replicas_min
             && self.electable.orphan_of().is_none()
-            && self.electable.members().all(|node| self.has_acknowledged(node, target))
-    }
-
-    fn has_acknowledged(&self, node: &str, target: u64) -> bool {
-        self.followers.has_acknowledged(node, target)
+            && self.electable.members().all(|node| self.followers.has_acknowledged(node, target))
     }
 
     fn count_acknowledged(&self, target: u64) -> usize {
-        self.followers.agreed().filter(|node| self.has_acknowledged(node, target)).count()
+        self.followers.agreed().filter(|node| self.followers.has_acknowledged(node, target)).count()
     }
 
     /// What followers were told is not true any more, or could not be sent.
@@ -569,7 +569,7 @@ impl Fence {
                  FORGET {primary}, then IDBLOCK.ADVANCE past every id in use)"
             ));
         }
-        let behind = self.electable.members().filter(|node| !self.has_acknowledged(node, target));
+        let behind = self.electable.members().filter(|node| !self.followers.has_acknowledged(node, target));
         names.extend(behind.map(|node| match self.acknowledged(node) {
             _ if self.followers.has_left(node) => format!(
                 "{node}, which left instead of acknowledging: its log may say why (IDBLOCK.FENCE FORGET {node} if it is \

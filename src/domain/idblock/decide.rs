@@ -131,12 +131,11 @@ impl IdBlock {
         let effect = advanced(stand.position);
         let position = stand.position.max(target);
         if target <= stand.safe && !stand.is_doubted {
-            if effect.advanced.is_none() {
-                return Ok(Decision::Unchanged(()));
-            }
-            let (windowed, issued) = (Some((self.kept.mark, stand.position)), Some(issued(&stand, position, 0)));
-            let effect = BlockEffect { windowed, issued, ..effect };
-            return Ok(Decision::Changed { effect, reply: (), form: Form::Effect });
+            // Whoever refuses to acknowledge until the allocator stands there has to hear of it, even if it always did.
+            let windowed = effect.advanced.map(|_| (self.kept.mark, stand.position));
+            let effect = BlockEffect { windowed, issued: Some(issued(&stand, position, 0)), ..effect };
+            let form = form(&effect);
+            return Ok(Decision::Changed { effect, reply: (), form });
         }
         // Later ids lie beyond it from now on; whether it stays so is answered once the mark is safe.
         let pending = stand.pending.iter().find(|(mark, _)| *mark >= target);

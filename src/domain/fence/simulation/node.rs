@@ -6,7 +6,7 @@ use crate::effect::{BlockEffect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
 use crate::fence::journal::{self, Damage};
 use crate::fence::{Announcement, Fence, Journal, Standing, Told, Uid, View};
-use crate::idblock::IdBlock;
+use crate::idblock::{IdBlock, Issued};
 use crate::simulation::{loaded, sections};
 use std::rc::Rc;
 
@@ -165,10 +165,14 @@ impl Node {
             Some(value) => value.apply(effect).expect("what was decided on can be applied"),
             None => self.value = Some(IdBlock::create(effect).expect("what was decided on can be applied")),
         }
-        if let Some(issued) = effect.issued.filter(|issued| issued.raise.is_some()) {
+        if let Some(Issued { raise, count, position, .. }) = effect.issued {
             let (uid, mark) = self.mark();
-            self.write(uid, mark);
-            self.fence.raise(uid, mark, issued.position, self.disk.written);
+            if raise.is_some() {
+                self.write(uid, mark);
+                self.fence.raise(uid, mark, position, self.disk.written);
+            } else if count == 0 {
+                self.fence.stand(uid, position);
+            }
         }
         if is_sent {
             let mut bytes = Vec::new();

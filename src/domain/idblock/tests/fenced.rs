@@ -122,8 +122,10 @@ impl Server {
     fn commit(&mut self, effect: BlockEffect<'_>, form: Form) {
         let (bytes, issued) = (own(&effect), effect.issued);
         self.block.apply(&effect).expect("what was decided on");
-        if issued.is_some_and(|issued| issued.raise.is_some()) {
-            self.raised(issued.map_or(0, |issued| issued.position));
+        match issued {
+            Some(issued) if issued.raise.is_some() => self.raised(issued.position),
+            Some(issued) if issued.count == 0 => self.fence.stand(*self.block.uid(), issued.position),
+            _ => {}
         }
         if form == Form::Effect {
             self.send(&bytes);
@@ -297,6 +299,23 @@ fn advance_answers_once_it_is_safe() {
     assert_eq!(server.next(), Ok(None));
     server.grant();
     assert_eq!((server.advance(1_000), server.advance(7), server.next()), (Some(()), Some(()), Ok(Some(1_001))));
+}
+
+/// A follower that has handed out ids itself waits until it hears that its primary is beyond them, as it may always
+/// have been: nobody has asked it for any in this term.
+#[test]
+fn advance_tells_where_it_stands() {
+    let mut server = Server::new(&FENCED);
+    server.grant();
+    server.fence.became_primary();
+    let position = |server: &Server| server.fence.announcement().positions.get(server.block.uid()).copied();
+    let sent = server.sent;
+    assert_eq!((position(&server), server.advance(5), server.sent), (None, Some(()), sent));
+    assert_eq!(position(&server), Some(server.mark()));
+    assert_eq!(server.next(), Ok(None));
+    server.grant();
+    assert_eq!((server.next(), server.advance(100)), (Ok(Some(65)), Some(())));
+    assert_eq!(position(&server), Some(100));
 }
 
 #[test]
