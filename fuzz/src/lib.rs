@@ -14,6 +14,7 @@ use tallybook_domain::idempotency::Token;
 use tallybook_domain::limits::WINDOW_MAX_DEFAULT;
 use tallybook_domain::options::KeyOptions;
 use tallybook_domain::retry::Envelope;
+use tallybook_domain::shards::{Gather, Message, NodeId, Shards};
 use tallybook_domain::stored::{self, Stored, Tag};
 use tallybook_domain::wire::{Corrupt, Reader};
 
@@ -242,6 +243,23 @@ pub fn announcement(bytes: &[u8]) {
     let _ = fence.told(&set, "primary:1", &["me:1".to_owned()]);
     fence.became_primary();
     let _ = (fence.waits_for(), fence.whom());
+}
+
+/// A message of the cluster bus, and a round of asking that it answers.
+pub fn bus_message(bytes: &[u8]) {
+    let Ok(message) = Message::decode(bytes) else { return };
+    let again = match &message {
+        Message::Ask(ask) => ask.encode(),
+        Message::Answer(answer) => answer.encode(),
+    };
+    assert_eq!(Message::decode(&again), Ok(message.clone()));
+    let Message::Answer(answer) = message else { return };
+    let nodes = [NodeId([b'a'; NodeId::LEN]), NodeId([b'b'; NodeId::LEN])];
+    let mut gather = Gather::new(Shards::new(64).expect("a number of shards"), nodes);
+    for node in nodes {
+        let _ = gather.heard(node, &answer);
+    }
+    let _ = (gather.verdict(), gather.tally().total(true), gather.unanswered());
 }
 
 /// A caller, a token, a note.

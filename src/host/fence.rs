@@ -252,8 +252,9 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
         return executed(&uid, mark);
     }
     with(|state| {
-        if let Some(claim) = state.fence.claims().get(&uid) {
-            let id = value.id_below(claim).unwrap_or(i64::MAX);
+        let claim = state.fence.claims().get(&uid);
+        if let Some(known) = claim.max(state.fence.marks().get(&uid).filter(|known| *known > mark)) {
+            let id = value.id_below(known).unwrap_or(i64::MAX);
             state.news.claimed(uid, &shown(name), id);
         }
         match state.source {

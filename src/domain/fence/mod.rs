@@ -503,10 +503,12 @@ impl Fence {
         Told::Named
     }
 
-    /// The allocators of which a primary would hand out ids again that came from here.
+    /// The allocators of which a primary would hand out ids again that came from here; an orphan, that may have come
+    /// from anybody whose marks this node knows: it counts nobody but whoever vouches for it.
     fn repeated(&self, announcement: &Announcement) -> Vec<Uid> {
-        let repeats = |(uid, claim)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < claim);
-        self.claims.iter().filter(|claim| repeats(*claim)).map(|(uid, _)| uid).collect()
+        let repeats = |(uid, known)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < known);
+        let known = if announcement.is_whole { &self.claims } else { &self.marks };
+        known.iter().filter(|known| repeats(*known)).map(|(uid, _)| uid).collect()
     }
 
     /// Where the primary goes on, or begins, with an allocator, as far as its dataset has it.

@@ -338,6 +338,23 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
     assert_eq!(fence.told(&set, "q:4", &me), refused(&[A], &[]), "another one may not know");
 }
 
+/// An orphan counts its former primary alone, and that one may have acknowledged what a third one hands out: two replicas
+/// that follow each other are told what one of them said itself.
+#[test]
+fn whoever_knows_a_higher_mark_vouches_for_no_orphan() {
+    let (asks, me) = (Announcement { is_whole: false, ..told(&[]) }, names(&["me:2"]));
+    for (position, is_refused) in [(None, true), (Some(127), true), (Some(128), false)] {
+        let mut fence = raised();
+        assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
+        fence.became_replica("third:3");
+        fence.execute(A, 128);
+        fence.took_over("p:1", [(A, 64)]);
+        let asks = Announcement { positions: position.map(|at| (A, at)).into_iter().collect(), ..asks.clone() };
+        let outcome = fence.told(&asks, "p:1", &me);
+        assert_eq!(outcome == refused(&[A], &[]), is_refused, "{position:?}: {outcome:?}");
+    }
+}
+
 /// The same for nodes: whoever has told another one that it may issue follows nobody who does not count that one.
 #[test]
 fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
