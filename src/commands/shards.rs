@@ -39,11 +39,8 @@ pub fn shards(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let Some(shards) = shards else { return Ok(Reply::Array(Vec::new())) };
     let name = required(args, 1)?;
     permit(context, name, shards)?;
-    let rows = gather(
-        context,
-        Request { name, shards, age_max_ms: None, timeout_ms: total_timeout_ms(), reply: rows, partial: true },
-    )?;
-    Ok(rows)
+    let timeout_ms = total_timeout_ms();
+    gather(context, Request { name, shards, age_max_ms: None, timeout_ms, reply: rows, partial: true })
 }
 
 /// The value of the counter, and its shards.

@@ -8,13 +8,12 @@ use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened};
 use super::news::{self, News};
-use super::park;
-use super::park::Parked;
+use super::park::{self, Client, Parked};
 use super::replication::{self, Role, announce, ask, is_paused, own_names, role};
 use super::value_type::ValueType;
 use redis_module::raw::{
-    REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE,
-    RedisModuleBlockedClient, RedisModuleCtx, RedisModuleString,
+    REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
+    RedisModuleString,
 };
 use std::collections::HashSet;
 use std::ptr::null_mut;
@@ -159,11 +158,15 @@ pub fn has_missed() {
     }
 }
 
+fn is_blind() -> bool {
+    HAS_MISSED.load(Ordering::Acquire)
+}
+
 /// What the fence tells an allocator.
 pub fn standing() -> Standing {
     let window_max = settings().window_max;
     let standing = with(|state| state.fence.standing(window_max));
-    Standing { has_doubts: standing.has_doubts || HAS_MISSED.load(Ordering::Acquire), ..standing }
+    Standing { has_doubts: standing.has_doubts || is_blind(), ..standing }
 }
 
 /// The highest mark of an allocator that this server knows of.
@@ -173,12 +176,12 @@ pub fn known_mark(uid: &Uid) -> Option<u64> {
 
 /// Whether marks of an allocator say nothing here about ids in use.
 pub fn is_doubted(uid: &Uid) -> bool {
-    HAS_MISSED.load(Ordering::Acquire) || with(|state| state.fence.doubted().contains(uid))
+    is_blind() || with(|state| state.fence.doubted().contains(uid))
 }
 
 /// Whether what is known here is all there is to know: nothing was missed, and the journal could be read.
 pub fn is_informed() -> bool {
-    !HAS_MISSED.load(Ordering::Acquire) && with(|state| state.journal.is_read())
+    !is_blind() && with(|state| state.journal.is_read())
 }
 
 /// How many ids are waited for already.
@@ -189,7 +192,7 @@ pub fn parked(uid: &Uid) -> u64 {
 
 /// Whom everybody waits for.
 pub fn whom() -> String {
-    if HAS_MISSED.load(Ordering::Acquire) {
+    if is_blind() {
         return "a restart of this server, after the internal error in its log".to_owned();
     }
     with(|state| match state.journal.failure() {
@@ -204,7 +207,7 @@ pub fn park(parked: Parked) {
 }
 
 /// A client does not wait any more: it is gone, or has been answered.
-pub fn unwait(client: *mut RedisModuleBlockedClient) {
+pub fn unwait(client: Client) {
     with(|state| state.parked.iter_mut().for_each(|parked| parked.ends(client)));
     look();
 }
@@ -430,8 +433,7 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
-    let is_unsound = HAS_MISSED.load(Ordering::Acquire);
-    if with(|state| std::mem::take(&mut state.leaves) || is_unsound || state.journal.is_unsound()) {
+    if with(|state| std::mem::take(&mut state.leaves) || is_blind() || state.journal.is_unsound()) {
         replication::leave(context);
     }
     let (is_paused, now_ms) = (is_paused(), now_ms());

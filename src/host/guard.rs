@@ -3,7 +3,8 @@
 use super::server_log;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
-/// Runs `body`; where it panics, logs and returns what `fallback` makes.
+/// Runs `body`; where it panics, logs and returns what `fallback` makes. A planted panic finds `body` by the name of
+/// the function whose closure it is.
 pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
     let body = || {
         #[cfg(feature = "planted")]

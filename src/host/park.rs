@@ -66,13 +66,10 @@ pub fn handle_of(context: &Context) -> Client {
 
 /// A client that waits.
 pub struct Parked {
-    client: *mut RedisModuleBlockedClient,
+    client: Client,
     wait: Wait,
     until_ms: u64,
 }
-
-// SAFETY: it is used on the main thread only; the lock it lies behind has to know that it may move.
-unsafe impl Send for Parked {}
 
 impl Parked {
     /// How many ids of this allocator it wants.
@@ -86,7 +83,7 @@ impl Parked {
     }
 
     /// Whether this is its handle; if so, it does not wait any more.
-    pub fn ends(&mut self, client: *mut RedisModuleBlockedClient) {
+    pub fn ends(&mut self, client: Client) {
         if self.client == client {
             self.until_ms = 0;
         }
@@ -110,11 +107,7 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
     if wait_ms <= 0 || context.flags() & CANNOT_WAIT != 0 {
         return false;
     }
-    let client = api!(RedisModule_BlockClient(context.raw, again, late, None, wait_ms));
-    if client.is_null() {
-        return false; // Valkey knows clients that it does not let wait
-    }
-    api!(RedisModule_SetDisconnectCallback(client, Some(left)));
+    let Some(client) = Client::park(context, again, late, Some(left), None, wait_ms) else { return false };
     let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
     fence::park(Parked { client, wait: wait.clone(), until_ms });
     true
@@ -122,15 +115,15 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
 
 /// The client is gone, or was told by somebody else that it waits no longer.
 unsafe extern "C" fn left(_: *mut RedisModuleCtx, client: *mut RedisModuleBlockedClient) {
-    guard(|| (), || fence::unwait(client));
+    guard(|| (), || fence::unwait(Client::of(client)));
 }
 
 /// The client of `context` has waited for too long, and is answered.
 pub fn has_waited(context: &Context) {
-    fence::unwait(api!(RedisModule_GetBlockedClientHandle(context.raw)));
+    fence::unwait(handle_of(context));
 }
 
 /// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.
 pub fn unpark(parked: Parked) {
-    api!(RedisModule_UnblockClient(parked.client, null_mut()));
+    parked.client.give_back(null_mut());
 }

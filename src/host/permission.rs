@@ -1,8 +1,7 @@
 //! Whether the caller may read keys that it did not name.
 
-use super::context::{Context, bytes};
-use super::environment::user_name;
-use super::{context::OwnedString, environment::Text};
+use super::context::{Context, OwnedString, bytes};
+use super::environment::{Text, user_name};
 use redis_module::raw::{REDISMODULE_CMD_KEY_ACCESS, RedisModuleUser};
 use std::sync::Mutex;
 use tallybook_domain::shards::Shards;
