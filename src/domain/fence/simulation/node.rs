@@ -5,7 +5,7 @@ use crate::audit::Retention;
 use crate::effect::{BlockEffect, Payload, decode, encode};
 use crate::environment::{Caller, Environment};
 use crate::fence::journal::{self, Damage};
-use crate::fence::{Announcement, Fence, Journal, Standing, Told, Uid, View};
+use crate::fence::{Announcement, Fence, Journal, Refusal, Standing, Told, Uid, View};
 use crate::idblock::{IdBlock, Issued};
 use crate::simulation::{loaded, sections};
 use std::rc::Rc;
@@ -69,6 +69,8 @@ pub struct Node {
     pub epoch: u64,
     /// When an operator promised that it hands out nothing as it is: it must be named afresh first.
     pub banned: Option<u64>,
+    /// Why its primary gets no acknowledgement.
+    pub refusal: Option<Refusal>,
 }
 
 /// What outlives the process.
@@ -145,6 +147,7 @@ impl Node {
             flaw,
             epoch: 0,
             banned: None,
+            refusal: None,
             primary: String::new(),
         }
     }
@@ -207,7 +210,9 @@ impl Node {
                 let anybody = set.nodes.first().cloned().into_iter().collect::<Vec<_>>();
                 let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
                 let primary = self.primary.clone();
-                match self.fence.told(&set, &primary, &me) {
+                let told = self.fence.told(&set, &primary, &me);
+                self.refusal = None;
+                match told {
                     Told::Named => {
                         self.banned = banned.or(self.banned.filter(|since| *since > number));
                         self.save_journal();
@@ -215,7 +220,7 @@ impl Node {
                     Told::Others => self.save_journal(),
                     Told::Again => {}
                     Told::Refused(_) if self.flaw == Flaw::NoClaims => {}
-                    Told::Refused(_) => self.link = None,
+                    Told::Refused(refusal) => (self.link, self.refusal) = (None, Some(refusal)),
                 }
             }
         }

@@ -49,10 +49,12 @@ struct Schedule {
     names: Vec<String>,
     numbers: u64,
     handed_out: HashMap<i64, usize>,
-    /// Once in so many steps something goes wrong that can.
+    /// Once in so many steps something goes wrong that can: there are times of peace, and times of trouble.
     calm: usize,
     /// Anybody is promoted, and promotions are undone.
     is_anarchy: bool,
+    /// Replicas follow replicas, in circles too.
+    is_chained: bool,
     log: Vec<String>,
 }
 
@@ -61,9 +63,9 @@ pub fn run(seed: u64, flaw: Flaw) -> Result<u64, String> {
     let nodes: Vec<_> = (0..NODES).map(|index| Node::new(index, flaw)).collect();
     let names = nodes.iter().map(|node| node.name.clone()).collect();
     let mut chance = StdRng::seed_from_u64(seed);
-    let (calm, is_anarchy) = ([1, 4, 16][chance.random_range(0..3)], chance.random_ratio(1, 3));
+    let (is_anarchy, is_chained) = (chance.random_ratio(1, 2), chance.random_ratio(1, 2));
     let (handed_out, log) = (HashMap::new(), Vec::new());
-    let mut schedule = Schedule { chance, nodes, names, numbers: 0, handed_out, calm, is_anarchy, log };
+    let mut schedule = Schedule { chance, nodes, names, numbers: 0, handed_out, calm: 1, is_anarchy, is_chained, log };
     schedule.begin(flaw);
     (0..STEPS).try_for_each(|_| schedule.step())?;
     Ok(schedule.handed_out.len() as u64)
@@ -103,16 +105,20 @@ impl Schedule {
     }
 
     fn step(&mut self) -> Result<(), String> {
+        if self.once_in(30) {
+            self.calm = [1, 2, 4, 16, 64][self.below(5)];
+        }
         let node = self.below(NODES);
         let passed = self.below(30) as u64;
         self.nodes.iter_mut().for_each(|node| node.now_ms += passed);
         match self.below(100) {
-            0..30 => return self.ask(node),
-            30..55 => self.deliver(node),
-            55..65 => self.acknowledge(node),
-            65..75 => self.observe(node),
-            75..82 => self.nodes[node].sync(),
+            0..25 => return self.ask(node),
+            25..45 => self.deliver(node),
+            45..65 => self.acknowledge(node),
+            65..79 => self.observe(node),
+            79..82 => self.nodes[node].sync(),
             82 => self.heal(node),
+            83 if self.once_in(4) => self.give_in(node),
             83 => self.forget(node),
             _ if !self.once_in(self.calm) => {}
             84 | 85 => self.promote(node),
@@ -218,6 +224,7 @@ impl Schedule {
             _ => node.fence.took_over(&primary, mark),
         }
         node.save_journal();
+        self.hang_up(index);
     }
 
     /// A replica sends what it has executed, or that arrives.
@@ -264,6 +271,7 @@ impl Schedule {
             self.nodes[index].role = Role::Primary;
             self.nodes[index].link = None;
             self.nodes[index].fence.became_primary();
+            self.hang_up(index); // they have to hear that the stream has another name
         }
     }
 
@@ -293,6 +301,23 @@ impl Schedule {
         self.ban_all_but(index);
     }
 
+    /// Where all others follow one primary, and refuse it for nothing but those that it does not count, an
+    /// operator answers for these: they are the others themselves, or beyond nobody.
+    fn give_in(&mut self, index: usize) {
+        let refuses = |node: &Node| {
+            node.role == Role::Replica { of: index } && node.refusal.as_ref().is_some_and(|why| why.repeated.is_empty())
+        };
+        let others = || (0..NODES).filter(|other| *other != index);
+        if self.nodes[index].role != Role::Primary || !others().all(|other| refuses(&self.nodes[other])) {
+            return;
+        }
+        self.note(|names| format!("all others give in to {}", names[index]));
+        for other in others() {
+            self.nodes[other].fence.give_in();
+            self.nodes[other].save_journal();
+        }
+    }
+
     /// An operator promises that none of the others hands out anything as it is.
     fn ban_all_but(&mut self, index: usize) {
         let number = self.number();
@@ -300,12 +325,13 @@ impl Schedule {
     }
 
     /// A node follows another one from now on: from where it stands, where that is a beginning of the
-    /// other one's stream, else from its whole dataset.
+    /// other one's stream, else from its whole dataset. Its own followers stay, as long as that suits them.
     fn follow(&mut self, index: usize, of: usize) {
-        if index == of || self.nodes[of].role != Role::Primary {
+        let is_chain = self.nodes[of].role != Role::Primary;
+        if index == of || is_chain && !self.is_chained {
             return;
         }
-        if !self.is_anarchy && self.nodes[of].epoch < self.nodes[index].epoch {
+        if !self.is_anarchy && !is_chain && self.nodes[of].epoch < self.nodes[index].epoch {
             return;
         }
         let (number, primary) = (self.number(), self.names[of].clone());
@@ -313,13 +339,20 @@ impl Schedule {
             self.nodes[index].role = Role::Replica { of };
             self.nodes[index].fence.became_replica(&primary);
             self.nodes[index].primary = primary.clone();
+            self.nodes[index].refusal = None;
         }
-        self.nodes[index].followers.clear();
+        self.nodes[index].link = None;
+        if is_chain && self.nodes[of].link.as_ref().is_none_or(|link| link.snapshot.is_some()) {
+            return; // who has no primary answers no replica
+        }
         let own = self.nodes[index].stream.iter().map(|(number, _)| number);
         let is_beginning = own.clone().eq(self.nodes[of].stream.iter().map(|(number, _)| number).take(own.count()));
         let has_any = !self.nodes[index].stream.is_empty();
         let snapshot = (!is_beginning || !has_any).then(|| self.nodes[of].snapshot());
         self.note(|names| format!("{} follows {}, whole: {}", names[index], names[of], snapshot.is_some()));
+        if snapshot.is_none() && self.once_in(2) {
+            self.hang_up(index); // the stream has another name
+        }
         self.nodes[index].link = Some(Link { number, snapshot, sent: None });
         if self.once_in(2) {
             // The server does not show a connection of which it knows that it is gone, and forgets it later.
@@ -358,12 +391,12 @@ impl Schedule {
             _ => 0,
         };
         self.note(|names| format!("{} restarts, {lost} bytes of its journal lost", names[index]));
+        self.hang_up(index);
         self.nodes[index].restart(snapshot, lost);
         let node = &self.nodes[index];
         let (known, mark) =
             (node.fence.marks().get(b"one and the same"), node.value.as_ref().map(|value| value.fenced_mark()));
         self.note(|_| format!("  known {known:?}, mark {mark:?}"));
-        self.flush(index);
     }
 
     /// So many bytes of the record that was appended last.
@@ -372,8 +405,9 @@ impl Schedule {
         if journal.len() == *saved_len { 0 } else { 1 + self.below(journal::RECORD_LEN - 1) }
     }
 
-    /// Connections to a process that died are gone.
-    fn flush(&mut self, index: usize) {
+    /// A node closes the connections of those that follow it.
+    fn hang_up(&mut self, index: usize) {
+        self.nodes[index].followers.clear();
         for node in &mut self.nodes {
             if node.role == (Role::Replica { of: index }) {
                 node.link = None;
