@@ -12,6 +12,7 @@ mod golden;
 mod harness;
 mod hostile;
 mod load;
+mod operators;
 mod payload;
 mod persistence;
 mod planted;

@@ -230,6 +230,16 @@ fn a_fence_that_missed_something_stays_shut() {
     assert_eq!(world.server.connect().list("IDBLOCK.RESERVE fenced 1").len(), 4);
 }
 
+/// Nothing depends on a warning. The setting that plants it is the change.
+#[test]
+fn a_change_of_settings_outlives_a_panic() {
+    let mut world = World::new();
+    world.plant("event::config_changed");
+    world.assert_untouched("event::config_changed");
+    let panics = world.client.fields("INFO tallybook")["tallybook_panics"].clone();
+    assert_eq!(panics, "1");
+}
+
 /// A node in which a panic is planted.
 fn plant(node: &Server, place: &str) {
     node.connect().ok(["CONFIG", "SET", "tallybook.plant", place]);

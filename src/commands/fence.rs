@@ -39,7 +39,7 @@ fn shown(context: &Context) -> Reply {
         ("journal", text(&fence.journal)),
         ("electable", Reply::Array(nodes.collect())),
         ("orphan-of", fence.orphan_of.as_deref().map_or(Reply::Nil, text)),
-        ("waiting", Reply::wide(i64::try_from(fence.waiting).unwrap_or(i64::MAX))),
+        ("waiting", Reply::wide(fence.waiting)),
         ("waiting-for", Reply::Array(fence.waiting_for.iter().map(|node| text(node)).collect())),
     ])
 }

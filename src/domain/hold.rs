@@ -127,6 +127,11 @@ impl Holds {
         self.deadlines.len().saturating_sub(self.due(now_ms).count())
     }
 
+    /// How many there are, those included that do not count any more.
+    pub fn stored(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// Whether there is nothing to remember at all.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()

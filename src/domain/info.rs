@@ -23,6 +23,19 @@ pub struct Field {
 /// Several fields.
 pub type Fields = Vec<Field>;
 
+/// What a value has of what is summed up over a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Holds, also those that have expired or ended and are remembered.
+    pub holds: u64,
+    /// Tokens, also those that have expired since the last change.
+    pub tokens: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Ids that takeovers cost.
+    pub ids_lost: u64,
+}
+
 impl Field {
     /// A number.
     pub fn int(name: &'static str, value: impl TryInto<i128>) -> Self {

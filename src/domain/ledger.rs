@@ -3,7 +3,7 @@
 use crate::audit::{Change, Log, Retention};
 use crate::effect::{Pinned, Stamp};
 use crate::idempotency::{Limits, REPLY_LEN_MAX, Tokens};
-use crate::info::{Field, Fields};
+use crate::info::{Extent, Field, Fields};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
 use crate::stored::{Tag, section};
 use crate::wire::{Corrupt, Reader, put_u64};
@@ -166,6 +166,12 @@ impl<C: Change> Ledger<C> {
             Field::maybe("created", self.created_ms),
             Field::maybe("changed", log.map(|log| log.last_id().ms)),
         ]);
+    }
+
+    /// What it has of what is summed up over a server.
+    pub fn extent(&self) -> Extent {
+        let (tokens, log_bytes) = (self.tokens().map_or(0, Tokens::stored), self.log().map_or(0, Log::bytes));
+        Extent { tokens, log_bytes, ..Extent::default() }
     }
 
     /// Bytes on the heap.

@@ -93,6 +93,7 @@ needed![
     RedisModule_InfoAddSection,
     RedisModule_IsIOError,
     RedisModule_KeyType,
+    RedisModule_LatencyAddSample,
     RedisModule_LoadConfigs,
     RedisModule_LoadStringBuffer,
     RedisModule_LoadUnsigned,

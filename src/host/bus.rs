@@ -10,7 +10,7 @@
 use super::api::sees_every_slot;
 use super::call::call;
 use super::context::{Context, OwnedString, Reply, bytes_of};
-use super::environment::{now_ms, random_u64};
+use super::environment::{now_ms, random_u64, took};
 use super::guard::guard;
 use super::keyspace::read;
 use super::park::{CANNOT_WAIT, Client, handle_of};
@@ -60,12 +60,19 @@ struct Waiting {
     age_max_ms: Option<u64>,
     reply: fn(&Tally, &[u8], bool) -> Result<Reply, Error>,
     partial: bool,
+    since_ms: u64,
 }
 
 impl Waiting {
+    /// What it is answered, whole or not.
+    fn outcome(&self, tally: &Tally, name: &[u8]) -> Result<Reply, Error> {
+        took(c"tallybook-gather", self.since_ms);
+        (self.reply)(tally, name, self.partial)
+    }
+
     /// Answers it.
     fn finish(self, tally: &Tally, name: &[u8]) {
-        let outcome = (self.reply)(tally, name, self.partial);
+        let outcome = self.outcome(tally, name);
         self.client.give_back(Box::into_raw(Box::new(outcome)).cast());
     }
 }
@@ -114,6 +121,8 @@ impl State {
 pub struct Counts {
     /// Rounds of asking.
     pub gathers: u64,
+    /// Clients that got a part or nothing, since nobody told the rest in time.
+    pub unfinished: u64,
     /// Answers from memory.
     pub remembered: u64,
     /// Messages that were no question of a node and no answer to a question.
@@ -159,9 +168,10 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
         let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), timeout_ms);
         if let Some(client) = client {
             let counted = (database, name.to_vec());
-            let waiting = Waiting { client, shards, age_max_ms, reply, partial };
+            let since_ms = now_ms();
+            let waiting = Waiting { client, shards, age_max_ms, reply, partial, since_ms };
             with(|state| match flags & REDISMODULE_CTX_FLAGS_SLAVE {
-                0 => state.inquiries.entry(counted).or_default().join(waiting, now_ms()),
+                0 => state.inquiries.entry(counted).or_default().join(waiting, since_ms),
                 _ => state.local.push((counted, waiting)),
             });
             look();
@@ -503,18 +513,19 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
             let outcome = with(|state| {
                 state.inquiries.iter().find_map(|(counted, inquiry)| {
                     let waiting = inquiry.waiters().find(|waiting| waiting.client == client)?;
-                    Some((waiting.reply)(&inquiry.known(waiting.shards), &counted.1, waiting.partial))
+                    Some(waiting.outcome(&inquiry.known(waiting.shards), &counted.1))
                 })
             });
             let unknown = || {
                 let waiting = |state: &mut State| {
                     let mut local = state.local.iter();
                     let (counted, waiting) = local.find(|(_, waiting)| waiting.client == client)?;
-                    Some((waiting.reply)(&Tally::new(waiting.shards), &counted.1, waiting.partial))
+                    Some(waiting.outcome(&Tally::new(waiting.shards), &counted.1))
                 };
                 with(waiting).unwrap_or(Err(Error::Internal))
             };
             let outcome = outcome.unwrap_or_else(unknown);
+            with(|state| state.counts.unfinished = state.counts.unfinished.saturating_add(1));
             end(client);
             context.send(&outcome);
         },

@@ -145,15 +145,14 @@ fn execute_one<T: ValueType>(
             announce(context, slot, &effect);
         }
         Payload::Restored { first, sections } => {
-            match slot.value_mut() {
-                // What a primary or our own file sends in several parts is not worth a copy for each: if
-                // one of them is wrong, the whole stream is.
-                Some(value) if author.is_none() && !first => push(value, sections)?,
-                _ => {
-                    let mut value = restored(slot.value(), first, sections)?;
-                    fence::arrived(&mut value, slot.name.raw);
-                    slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
-                }
+            // What a primary or our own file sends in several parts is not worth a copy for each: if
+            // one of them is wrong, the whole stream is.
+            if author.is_none() && !first && slot.value().is_some() {
+                slot.change(|value| push(value, sections)).transpose()?;
+            } else {
+                let mut value = restored(slot.value(), first, sections)?;
+                fence::arrived(&mut value, slot.name.raw);
+                slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
             }
             executed(&slot);
             replicate::<T>(context, slot.name, payload);
@@ -189,13 +188,10 @@ fn rehearse<T: ValueType>(context: &Context, pairs: &[(Key<'_>, &[u8])]) -> Resu
 }
 
 fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result<(), Corrupt> {
-    match slot.value_mut() {
-        Some(value) => value.apply(effect)?,
-        None => {
-            let mut value = T::create(effect)?;
-            fence::arrived(&mut value, slot.name.raw);
-            slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
-        }
+    if slot.change(|value| value.apply(effect)).transpose()?.is_none() {
+        let mut value = T::create(effect)?;
+        fence::arrived(&mut value, slot.name.raw);
+        slot.put(value).map_err(|_| Corrupt("the server did not create the key"))?;
     }
     if let Some(expiry) = effect.expiry() {
         slot.set_expiry(expiry);

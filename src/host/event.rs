@@ -2,7 +2,7 @@
 
 use super::guard::guard;
 use super::replication::node;
-use super::{bus, fence};
+use super::{bus, eviction, fence};
 use redis_module::raw::{RedisModuleCtx, RedisModuleEvent, RedisModuleEventCallback, RedisModuleReplicationInfo};
 use std::ffi::{CStr, c_void};
 
@@ -14,6 +14,7 @@ const LINK_CHANGED: u64 = 7;
 const CRON: u64 = 8;
 const ASYNC_LOADING: u64 = 14;
 const EVENT_LOOP: u64 = 15;
+const CONFIG: u64 = 16;
 
 const NOW_PRIMARY: u64 = 0;
 const NOW_ONLINE: u64 = 0;
@@ -29,7 +30,7 @@ const BEFORE_SLEEP: u64 = 0;
 
 /// Asks the server for all that the fence has to know.
 pub fn subscribe(context: *mut RedisModuleCtx) -> Result<(), String> {
-    let events: [(u64, RedisModuleEventCallback); 7] = [
+    let events: [(u64, RedisModuleEventCallback); 8] = [
         (ROLE_CHANGED, Some(role_changed)),
         (LOADING, Some(loading)),
         (REPLICA_CHANGED, Some(replica_changed)),
@@ -37,6 +38,7 @@ pub fn subscribe(context: *mut RedisModuleCtx) -> Result<(), String> {
         (CRON, Some(cron)),
         (ASYNC_LOADING, Some(async_loading)),
         (EVENT_LOOP, Some(event_loop)),
+        (CONFIG, Some(config_changed)),
     ];
     for (id, callback) in events {
         let event = RedisModuleEvent { id, dataver: 1 };
@@ -90,6 +92,10 @@ unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _
     guard(fence::has_missed, || {
         fence::tick();
     });
+}
+
+unsafe extern "C" fn config_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
+    guard(|| (), || eviction::look_at(context));
 }
 
 unsafe extern "C" fn event_loop(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {

@@ -112,7 +112,7 @@ pub struct Shown {
     /// The state of the journal.
     pub journal: String,
     /// How many clients wait.
-    pub waiting: usize,
+    pub waiting: u64,
     /// Whom they wait for.
     pub waiting_for: Vec<String>,
 }
@@ -188,6 +188,13 @@ pub fn is_informed() -> bool {
 pub fn parked(uid: &Uid) -> u64 {
     let now_ms = now_ms();
     with(|state| state.parked.iter().filter(|parked| !parked.is_late(now_ms)).map(|parked| parked.ids_of(uid)).sum())
+}
+
+/// How many clients wait.
+pub fn waiting() -> u64 {
+    let now_ms = now_ms();
+    let waiting = with(|state| state.parked.iter().filter(|parked| !parked.is_late(now_ms)).count());
+    u64::try_from(waiting).unwrap_or(u64::MAX)
 }
 
 /// Whom everybody waits for.
@@ -344,6 +351,7 @@ pub fn show(context: &Context) -> Shown {
         Role::Primary { offset, .. } => (offset, true),
         Role::Replica(_) => (0, false),
     };
+    let waiting = waiting();
     with(|state| Shown {
         is_primary,
         nodes: state
@@ -355,7 +363,7 @@ pub fn show(context: &Context) -> Shown {
         orphan_of: state.fence.electable().orphan_of().map(str::to_owned),
         offset,
         journal: state.journal.state(),
-        waiting: state.parked.iter().filter(|parked| !parked.is_late(now_ms())).count(),
+        waiting,
         waiting_for: if state.fence.is_pending() { state.fence.waits_for() } else { Vec::new() },
     })
 }

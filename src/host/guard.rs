@@ -1,5 +1,6 @@
 //! No panic reaches the server: each function that C calls runs inside `guard`.
 
+use super::count::PANICS;
 use super::server_log;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
@@ -18,5 +19,8 @@ pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
 
 /// Lets a panic name its place in the server's log, instead of on standard error.
 pub fn install_hook() {
-    set_hook(Box::new(|panic| server_log::warning(&format!("tallybook {panic}"))));
+    set_hook(Box::new(|panic| {
+        PANICS.one();
+        server_log::warning(&format!("tallybook {panic}"));
+    }));
 }

@@ -1,7 +1,8 @@
 //! Keys: a name becomes a value of one of our types, or WRONGTYPE, here and nowhere else.
 
 use super::context::{Context, Key};
-use super::value_type::ValueType;
+use super::count;
+use super::value_type::{ValueType, boxed, unboxed};
 use redis_module::raw::RedisModuleKey;
 use redis_module::raw::{REDISMODULE_KEYTYPE_EMPTY, REDISMODULE_READ, REDISMODULE_WRITE};
 use std::ffi::c_int;
@@ -51,7 +52,7 @@ impl<T: ValueType> Slot<'_, T> {
     /// The value, if the key exists.
     pub fn value(&self) -> Option<&T> {
         // SAFETY: the key is open, so the server keeps the value; it is handed out mutably only by
-        // `value_mut`, which borrows the slot.
+        // `change`, which borrows the slot.
         self.value.map(|value| unsafe { value.as_ref() })
     }
 
@@ -60,10 +61,14 @@ impl<T: ValueType> Slot<'_, T> {
         self.value().ok_or(Error::NoKey(T::KIND))
     }
 
-    /// The value, to be changed by an effect.
-    pub(super) fn value_mut(&mut self) -> Option<&mut T> {
+    /// Changes the value, if the key exists.
+    pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
         // SAFETY: as above, and the slot is borrowed mutably.
-        self.value.map(|mut value| unsafe { value.as_mut() })
+        let value = unsafe { self.value?.as_mut() };
+        let before = value.extent();
+        let outcome = change(value);
+        count::changed(before, value.extent());
+        Some(outcome)
     }
 
     /// When the key expires, in Unix milliseconds.
@@ -82,15 +87,15 @@ impl<T: ValueType> Slot<'_, T> {
 
     /// Replaces the value, or creates the key. Fails where the server does not let us.
     pub(super) fn put(&mut self, value: T) -> Result<(), Error> {
-        if let Some(stands) = self.value_mut() {
-            *stands = value;
+        if self.value.is_some() {
+            self.change(|stands| *stands = value);
             return Ok(());
         }
-        let value = Box::into_raw(Box::new(value));
+        let value: *mut T = boxed(value);
         let status = api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value.cast()));
         if status != 0 {
             // SAFETY: the server did not take it.
-            drop(unsafe { Box::from_raw(value) });
+            drop(unsafe { unboxed(value) });
             return Err(Error::Internal);
         }
         self.value = NonNull::new(value);

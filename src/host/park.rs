@@ -1,7 +1,7 @@
 //! Clients that wait. On waking, the request is decided afresh, from its arguments on.
 
 use super::context::Context;
-use super::environment::now_ms;
+use super::environment::{now_ms, took};
 use super::fence;
 use super::guard::guard;
 use redis_module::raw::{
@@ -9,7 +9,7 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_MULTI, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleBlockedClient, RedisModuleCmdFunc,
     RedisModuleCtx, RedisModuleDisconnectFunc,
 };
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 use tallybook_domain::fence::{Ticket, Uid, Wait};
 
@@ -19,6 +19,9 @@ pub(super) const CANNOT_WAIT: u32 = REDISMODULE_CTX_FLAGS_MULTI
     | REDISMODULE_CTX_FLAGS_DENY_BLOCKING
     | REDISMODULE_CTX_FLAGS_REPLICATED
     | REDISMODULE_CTX_FLAGS_LOADING;
+
+/// What LATENCY calls it.
+const STALL: &CStr = c"tallybook-fence";
 
 /// How long after its deadline the handle of a client is given back: the server has answered it then.
 const GRACE_MS: u64 = 1_000;
@@ -68,6 +71,7 @@ pub fn handle_of(context: &Context) -> Client {
 pub struct Parked {
     client: Client,
     wait: Wait,
+    since_ms: u64,
     until_ms: u64,
 }
 
@@ -84,7 +88,8 @@ impl Parked {
 
     /// Whether this is its handle; if so, it does not wait any more.
     pub fn ends(&mut self, client: Client) {
-        if self.client == client {
+        if self.client == client && self.until_ms > 0 {
+            took(STALL, self.since_ms);
             self.until_ms = 0;
         }
     }
@@ -108,8 +113,9 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
         return false;
     }
     let Some(client) = Client::park(context, again, late, Some(left), None, wait_ms) else { return false };
-    let until_ms = now_ms().saturating_add(wait_ms.unsigned_abs());
-    fence::park(Parked { client, wait: wait.clone(), until_ms });
+    let since_ms = now_ms();
+    let until_ms = since_ms.saturating_add(wait_ms.unsigned_abs());
+    fence::park(Parked { client, wait: wait.clone(), since_ms, until_ms });
     true
 }
 
@@ -124,6 +130,7 @@ pub fn has_waited(context: &Context) {
 }
 
 /// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.
-pub fn unpark(parked: Parked) {
+pub fn unpark(mut parked: Parked) {
+    parked.ends(parked.client);
     parked.client.give_back(null_mut());
 }

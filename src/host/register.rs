@@ -1,6 +1,7 @@
 //! Commands: what the server is told of them, and the way from its call to their handler.
 
 use super::context::{Args, Context, Reply};
+use super::count::{DONE, REFUSED, STALLED, TIMED_OUT};
 use super::fence;
 use super::guard::guard;
 use super::park::{has_waited, park};
@@ -145,8 +146,8 @@ where
     guard(
         || context.send(&Err(Error::Internal)),
         || match outcome {
-            Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => {}
-            outcome => context.send(&outcome.map_err(named)),
+            Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => STALLED.one(),
+            outcome => answer(&context, outcome),
         },
     );
     0
@@ -164,8 +165,13 @@ where
         // SAFETY: the server keeps the arguments of a client that waits.
         false => unsafe { outcome::<F>(&context, argv, argc) },
     };
-    guard(|| context.send(&Err(Error::Internal)), || context.send(&outcome.map_err(named)));
+    guard(|| context.send(&Err(Error::Internal)), || answer(&context, outcome));
     0
+}
+
+fn answer(context: &Context, outcome: Result<Reply, Error>) {
+    if outcome.is_ok() { &DONE } else { &REFUSED }.one();
+    context.send(&outcome.map_err(named));
 }
 
 /// A client has waited for too long.
@@ -175,7 +181,8 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
         || context.send(&Err(Error::Internal)),
         || {
             has_waited(&context);
-            context.send(&Err(named(Error::Unfenced(Box::default()))));
+            TIMED_OUT.one();
+            answer(&context, Err(Error::Unfenced(Box::default())));
         },
     );
     0

@@ -1,6 +1,7 @@
 //! The key types: what the server calls to save, load, rewrite, digest, copy, measure and free.
 
 use super::context::{Context, bytes};
+use super::count;
 use super::fence;
 use super::guard::guard;
 use redis_module::raw::{
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use tallybook_domain::effect::{self, Effect};
 use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
+use tallybook_domain::info::Extent;
 use tallybook_domain::limits::RESTORE_BATCH_BYTES;
 use tallybook_domain::stored::{self, Stored};
 use tallybook_domain::wire::Corrupt;
@@ -65,6 +67,8 @@ pub trait ValueType: Stored + Clone + 'static {
     fn catch_up(&mut self, _mark: u64) {}
     /// What COPY makes of it under another name.
     fn copy(&self, database: u32, name: &[u8]) -> Self;
+    /// What it has of what is summed up over the server.
+    fn extent(&self) -> Extent;
     /// Bytes on the heap.
     fn memory(&self) -> usize;
     /// Pieces to free.
@@ -119,6 +123,23 @@ pub(super) fn register<T: ValueType>(context: *mut RedisModuleCtx) -> Result<(),
     if handle.is_null() { Err(format!("type {:?} could not be created", T::NAME)) } else { Ok(()) }
 }
 
+/// A value, as the server keeps it.
+pub(super) fn boxed<T: ValueType, P>(value: T) -> *mut P {
+    count::came(&value);
+    Box::into_raw(Box::new(value)).cast()
+}
+
+/// A value that the server does not keep any more.
+///
+/// # Safety
+/// `value` must come from `boxed`, and go here once.
+pub(super) unsafe fn unboxed<T: ValueType>(value: *mut T) -> Box<T> {
+    // SAFETY: the caller's.
+    let value = unsafe { Box::from_raw(value) };
+    count::goes(&*value);
+    value
+}
+
 /// # Safety
 /// `value` must be one that `ValueType` handed to the server and has not freed.
 unsafe fn value<'a, T>(value: *const c_void) -> &'a T {
@@ -130,7 +151,7 @@ unsafe extern "C" fn rdb_load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_
     guard(null_mut, || match load::<T>(io, encoding) {
         Ok(mut value) => {
             fence::arrived(&mut value, api!(RedisModule_GetKeyNameFromIO(io)));
-            Box::into_raw(Box::new(value)).cast()
+            boxed(value)
         }
         Err(corrupt) => {
             if let Ok(line) = CString::new(format!("tallybook refused a stored value: {corrupt}")) {
@@ -291,7 +312,7 @@ unsafe extern "C" fn digest<T: ValueType>(digest: *mut RedisModuleDigest, value:
 /// The server may call this from a background thread; it frees memory and asks for nothing else.
 unsafe extern "C" fn free<T: ValueType>(value: *mut c_void) {
     // SAFETY: the server gives back what it was given, once.
-    guard(|| (), || drop(unsafe { Box::from_raw(value.cast::<T>()) }));
+    guard(|| (), || drop(unsafe { unboxed(value.cast::<T>()) }));
 }
 
 unsafe extern "C" fn mem_usage<T: ValueType>(
@@ -315,6 +336,6 @@ unsafe extern "C" fn copy<T: ValueType>(options: *mut RedisModuleKeyOptCtx, valu
         // SAFETY: the server passes one of our values, and the name lives as long as the call.
         let mut copy = unsafe { self::value::<T>(value).copy(database, bytes(name)) };
         fence::arrived(&mut copy, name);
-        Box::into_raw(Box::new(copy)).cast()
+        boxed(copy)
     })
 }

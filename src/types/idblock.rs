@@ -6,6 +6,7 @@ use tallybook_domain::effect::BlockEffect;
 use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
 use tallybook_domain::idblock::{IdBlock, Issued};
+use tallybook_domain::info::Extent;
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -74,6 +75,10 @@ impl ValueType for IdBlock {
 
     fn copy(&self, database: u32, name: &[u8]) -> Self {
         IdBlock::copy(self, database, name)
+    }
+
+    fn extent(&self) -> Extent {
+        IdBlock::extent(self)
     }
 
     fn memory(&self) -> usize {

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use tallybook_domain::counter::Counter;
 use tallybook_domain::effect::{Changed, CounterEffect};
 use tallybook_domain::error::Kind;
+use tallybook_domain::info::Extent;
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -43,6 +44,10 @@ impl ValueType for Counter {
 
     fn copy(&self, _database: u32, _name: &[u8]) -> Self {
         self.clone()
+    }
+
+    fn extent(&self) -> Extent {
+        Counter::extent(self)
     }
 
     fn memory(&self) -> usize {

@@ -26,6 +26,7 @@ use crate::bounds::Bounds;
 use crate::effect::{Changed, CounterEffect, Stamp};
 use crate::hold::{Holds, Resolution, Sums};
 use crate::idempotency::{Limits, Tokens};
+use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
 use crate::shards::Shards;
@@ -233,6 +234,12 @@ impl Counter {
 
     fn sums(&self, now_ms: u64) -> Sums {
         self.holds().map_or(Sums::default(), |holds| holds.sums(now_ms))
+    }
+
+    /// What it has of what is summed up over a server.
+    pub fn extent(&self) -> Extent {
+        let Some(extras) = &self.extras else { return Extent::default() };
+        Extent { holds: u64::try_from(extras.holds.stored()).unwrap_or(u64::MAX), ..extras.ledger.extent() }
     }
 
     /// Bytes on the heap, the counter itself included.

@@ -47,6 +47,7 @@ use crate::audit::{BlockChange, Entry, Log};
 use crate::effect::{BlockEffect, Reserved};
 use crate::fence::Uid;
 use crate::idempotency::Tokens;
+use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
 use crate::permutation::Codes;
 use crate::wire::Corrupt;
@@ -224,6 +225,11 @@ impl IdBlock {
         hasher.write(name);
         let uid = hasher.finish128().as_bytes();
         IdBlock::new(Kept { uid, ..self.kept.clone() })
+    }
+
+    /// What it has of what is summed up over a server.
+    pub fn extent(&self) -> Extent {
+        Extent { ids_lost: self.volatile.window.lost(), ..self.kept.ledger.extent() }
     }
 
     /// Bytes on the heap, the allocator itself included.

@@ -121,6 +121,11 @@ impl Window {
         self.position
     }
 
+    /// How many ids takeovers cost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Without a fence position and mark move together.
     pub(super) fn set_position(&mut self, mark: u64) {
         self.position = mark;

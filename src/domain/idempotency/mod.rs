@@ -229,6 +229,11 @@ impl Tokens {
         self.log.live().saturating_sub(self.log.front(|at_ms, _| Some(at_ms) <= expired_until).passed)
     }
 
+    /// How many there are, those included that `find` does not find any more.
+    pub fn stored(&self) -> u64 {
+        self.log.live()
+    }
+
     /// How many were dropped before their time, to make room.
     pub fn dropped_early(&self) -> u64 {
         self.dropped_early

@@ -1,0 +1,155 @@
+//! What a server tells its operator: INFO, LATENCY, warnings.
+
+use crate::harness::*;
+use std::collections::BTreeMap;
+
+/// The numbers of INFO tallybook.
+fn numbers(client: &mut Client) -> BTreeMap<String, i64> {
+    let fields = client.fields("INFO tallybook").into_iter();
+    let number = |(name, value): (String, String)| {
+        (name.strip_prefix("tallybook_").expect("our name").to_owned(), value.parse().expect("a number"))
+    };
+    fields.map(number).collect()
+}
+
+#[track_caller]
+fn assert_numbers(client: &mut Client, expected: &[(&str, i64)]) {
+    let told = numbers(client);
+    for (name, number) in expected {
+        assert_eq!(told.get(*name), Some(number), "{name} of {told:?}");
+    }
+}
+
+/// What lies in the keys, also after it was saved, loaded, copied, overwritten, and freed on another thread.
+#[test]
+fn info_sums_up_what_lies_in_the_keys() {
+    let server = Server::builder().durable().port().start();
+    let mut client = server.connect();
+    let nothing = [("counters", 0), ("allocators", 0), ("holds", 0), ("tokens", 0), ("log_bytes", 0)];
+    assert_numbers(&mut client, &nothing);
+    client.ok("SCOUNTER.CREATE stock INITIAL 100 LBOUND 0 LOG MAXLEN 10");
+    for number in 0..20 {
+        client.int(args!["SCOUNTER.INCR", "stock", 1, "IDMP", "worker", number]);
+    }
+    client.value("SCOUNTER.HOLD stock -5 EX 1000");
+    client.ok("IDBLOCK.CREATE ids FENCE OFF");
+    client.list("IDBLOCK.RESERVE ids 5 IDMP worker 1");
+    let mut log_bytes = 0;
+    for key in ["SCOUNTER.INFO stock", "IDBLOCK.INFO ids"] {
+        log_bytes += client.int(format!("{key} log-bytes"));
+    }
+    let once = [("counters", 1), ("allocators", 1), ("holds", 1), ("tokens", 21), ("log_bytes", log_bytes)];
+    assert_numbers(&mut client, &once);
+    client.ok("DEBUG RELOAD");
+    assert_numbers(&mut client, &once);
+    server.rewrite_aof();
+    client.ok("DEBUG LOADAOF");
+    assert_numbers(&mut client, &once);
+    assert_eq!(client.int("COPY stock other"), 1);
+    let payload = client.bytes("DUMP ids");
+    client.ok(args!["RESTORE", "ids", 0, payload, "REPLACE"]);
+    client.ok("RENAME stock third");
+    let per_key = client.int("SCOUNTER.INFO third log-bytes");
+    let twice = [("counters", 2), ("allocators", 1), ("holds", 2), ("tokens", 41), ("log_bytes", log_bytes + per_key)];
+    assert_numbers(&mut client, &twice);
+    client.ok("SCOUNTER.ALTER other LOG OFF");
+    assert_numbers(&mut client, &[("log_bytes", log_bytes)]);
+    assert_eq!(client.int("UNLINK other ids third"), 3);
+    wait_until("all is freed", PATIENCE, || nothing.iter().all(|(name, _)| numbers(&mut client)[*name] == 0));
+}
+
+#[test]
+fn info_counts_commands_by_outcome() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.int("SCOUNTER.INCR views");
+    client.int("SCOUNTER.GET views");
+    client.error("SCOUNTER.INCR views nothing");
+    client.error("SCOUNTER.TTL");
+    client.ok("SET text 1");
+    client.error("SCOUNTER.GET text");
+    let told =
+        [("commands_done", 2), ("commands_refused", 2), ("panics", 0), ("fence_stalls", 0), ("fence_timeouts", 0)];
+    assert_numbers(&mut client, &told);
+}
+
+/// A stall is counted, and lasts as long as LATENCY says.
+#[test]
+fn a_stalled_fence_is_told() {
+    let pair = Pair::start_with(Server::builder().config("tallybook.fence-wait", 300), Server::builder());
+    let mut client = pair.primary.connect();
+    client.ok("CONFIG SET latency-monitor-threshold 100");
+    client.ok("IDBLOCK.CREATE ids FENCE 100");
+    wait_until("the replica counts", PATIENCE, || {
+        let _ = client.call("IDBLOCK.RESERVE ids 1");
+        !client.show("IDBLOCK.FENCE").contains("[]")
+    });
+    pair.synced();
+    let before = numbers(&mut client);
+    pair.replica.pause();
+    assert!(client.error("IDBLOCK.RESERVE ids 1000000").starts_with("UNFENCED "));
+    let after = numbers(&mut client);
+    for name in ["fence_stalls", "fence_timeouts", "commands_refused"] {
+        assert_eq!(after[name] - before[name], 1, "{name}");
+    }
+    assert_eq!(after["fence_waiting"], 0);
+    let latest = client.show("LATENCY LATEST");
+    assert!(latest.contains(r#"["tallybook-fence","#), "{latest}");
+    pair.replica.resume();
+}
+
+/// Ids that a promotion costs are told where they are lost.
+#[test]
+fn info_tells_of_ids_that_a_takeover_cost() {
+    let pair = Pair::start();
+    let (mut primary, mut replica) = (pair.primary.connect(), pair.replica.connect());
+    primary.ok("IDBLOCK.CREATE ids FENCE 100");
+    wait_until("the replica counts", PATIENCE, || {
+        primary.call("IDBLOCK.RESERVE ids 10").is_ok() && primary.show("IDBLOCK.FENCE").contains("127.0.0.1:")
+    });
+    assert!(primary.call("IDBLOCK.RESERVE ids 10").is_ok());
+    pair.synced();
+    assert_numbers(&mut replica, &[("fence_ids_lost", 0)]);
+    primary.ok(format!("REPLICAOF 127.0.0.1 {}", pair.replica.port()));
+    replica.ok("REPLICAOF NO ONE");
+    wait_until("it hands out ids", PATIENCE * 2, || replica.call("IDBLOCK.RESERVE ids 1").is_ok());
+    let lost = replica.int("IDBLOCK.INFO ids fence-lost");
+    assert!(lost > 0, "{lost}");
+    assert_numbers(&mut replica, &[("fence_ids_lost", lost)]);
+}
+
+#[test]
+fn a_slow_gather_is_told() {
+    let cluster = Cluster::start(3, 0);
+    cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
+    let home = cluster.node_for("views");
+    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    let mut client = home.connect();
+    client.ok("CONFIG SET latency-monitor-threshold 50");
+    client.int("SCOUNTER.TOTAL views");
+    other.pause();
+    assert!(client.error("SCOUNTER.TOTAL views TIMEOUT 200").starts_with("PARTIAL "));
+    other.resume();
+    let latest = client.show("LATENCY LATEST");
+    assert!(latest.contains(r#"["tallybook-gather","#), "{latest}");
+    assert_numbers(&mut client, &[("totals_unfinished", 1)]);
+}
+
+#[test]
+fn whoever_lets_the_server_evict_allocators_is_warned() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let warnings = |server: &Server| server.log().matches("may evict allocators").count();
+    assert_eq!(warnings(&server), 0);
+    client.ok("CONFIG SET maxmemory-policy volatile-lru");
+    client.ok("CONFIG SET maxmemory-policy noeviction");
+    assert_eq!(warnings(&server), 0, "a key without a time to live stays");
+    client.ok("CONFIG SET maxmemory-policy allkeys-lru");
+    assert_eq!(warnings(&server), 1);
+    client.ok("CONFIG SET maxmemory 100mb");
+    assert_eq!(warnings(&server), 1, "it was said");
+    client.ok("CONFIG SET maxmemory-policy allkeys-lfu");
+    assert_eq!(warnings(&server), 2);
+    let server = Server::builder().config("maxmemory-policy", "allkeys-random").start();
+    assert_eq!(warnings(&server), 1, "at load");
+}
