@@ -1,6 +1,6 @@
 # Every target is a script of a few lines; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test torture lint bench fuzz check clean
+.PHONY: help setup build run test torture lint bench fuzz sanitize check clean
 
 export PORT SERVERS FILTER BENCH BENCH_QUICK TARGET RUNS
 
@@ -37,6 +37,10 @@ bench: ## Measure what is promised about speed (BENCH=name for one, BENCH_QUICK=
 
 fuzz: ## Feed every decoder with what libFuzzer makes up (TARGET=journal, RUNS=10000000)
 	@scripts/fuzz
+
+sanitize: ## The same tests with the module under AddressSanitizer, on both Valkeys
+	@scripts/setup test
+	@scripts/sanitize
 
 check: lint test ## What CI runs
 

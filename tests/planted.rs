@@ -240,6 +240,21 @@ fn a_change_of_settings_outlives_a_panic() {
     assert_eq!(panics, "1");
 }
 
+/// Whoever looks for faults of memory must see some: `make sanitize` runs all tests under a checker.
+#[test]
+fn a_checker_of_memory_sees_what_is_planted() {
+    if !is_sanitized() {
+        return;
+    }
+    for (fault, name) in [("overflow", "heap-buffer-overflow"), ("use-after-free", "heap-use-after-free")] {
+        let mut server = Server::builder().planted().expect_in_log("AddressSanitizer").start();
+        let lost = server.connect().call(["CONFIG", "SET", "tallybook.plant", fault]);
+        assert!(lost.is_err_and(|error| error.starts_with("DISCONNECTED ")), "it goes on after {fault}");
+        assert!(!server.exit().success(), "{fault}");
+        assert!(server.log().contains(&format!("AddressSanitizer: {name}")), "{fault}: {}", server.log());
+    }
+}
+
 /// A node in which a panic is planted.
 fn plant(node: &Server, place: &str) {
     node.connect().ok(["CONFIG", "SET", "tallybook.plant", place]);

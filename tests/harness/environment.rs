@@ -5,6 +5,7 @@
 //! TALLYBOOK_SERVER_NAME  redis-7.0, redis-8.2, valkey-8.1, ...      redis-7.0
 //! TALLYBOOK_MODULE       path of the module                         target/release/libtallybook.so
 //! TALLYBOOK_PLANTED      the same with the feature `planted`        target/planted/release/libtallybook.so
+//! TALLYBOOK_SANITIZED    1: the module was built under AddressSanitizer
 //! TALLYBOOK_TORTURE      1: large constants, see `scale`            small ones
 //! TALLYBOOK_SEED         seed of all random workloads               drawn anew
 //! ```
@@ -45,6 +46,11 @@ fn built(variable: &str, folder: &str, how: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(usual, PathBuf::from);
     assert!(path.exists(), "{} is missing: run `{how}` first", path.display());
     path
+}
+
+/// Whether the module reports faults of memory.
+pub fn is_sanitized() -> bool {
+    env::var_os("TALLYBOOK_SANITIZED").is_some_and(|value| value == "1")
 }
 
 /// `small` in everyday runs, `large` in `make torture`.
