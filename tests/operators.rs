@@ -132,7 +132,7 @@ fn a_slow_gather_is_told() {
     other.resume();
     let latest = client.show("LATENCY LATEST");
     assert!(latest.contains(r#"["tallybook-gather","#), "{latest}");
-    assert_numbers(&mut client, &[("totals_unfinished", 1)]);
+    assert_numbers(&mut client, &[("totals_unfinished", 1), ("commands_done", 2), ("commands_refused", 1)]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl World {
         client.ok("SCOUNTER.CREATE views INITIAL 5 LOG MAXLEN 10");
         client.ok("IDBLOCK.CREATE ids FENCE OFF");
         client.ok("IDBLOCK.CREATE fenced FENCE 100");
-        client.list("IDBLOCK.RESERVE fenced 10");
+        wait_until("the journal is written", PATIENCE, || client.call("IDBLOCK.RESERVE fenced 10").is_ok());
         let before = server.digest();
         World { server, client, before }
     }

@@ -51,12 +51,11 @@ pub struct Request<'a> {
     pub partial: bool,
 }
 
-/// A counter, by database and name.
-type Counted = (i32, Vec<u8>);
+/// A counter, by database and name, and how many shards it had when somebody asked.
+type Counted = (i32, Vec<u8>, Shards);
 
 struct Waiting {
     client: Client,
-    shards: Shards,
     age_max_ms: Option<u64>,
     reply: fn(&Tally, &[u8], bool) -> Result<Reply, Error>,
     partial: bool,
@@ -68,6 +67,14 @@ impl Waiting {
     fn outcome(&self, tally: &Tally, name: &[u8]) -> Result<Reply, Error> {
         took(c"tallybook-gather", self.since_ms);
         (self.reply)(tally, name, self.partial)
+    }
+
+    /// What it is answered that has waited for too long. What looks whole is none: not all nodes have said so, or
+    /// they said it before somebody asked.
+    fn late(&self, tally: &Tally, name: &[u8]) -> Result<Reply, Error> {
+        let outcome = self.outcome(tally, name);
+        let partial = Error::Partial { got: tally.got(), of: tally.shards().count() };
+        if self.partial { outcome } else { outcome.and(Err(partial)) }
     }
 
     /// Answers it.
@@ -167,15 +174,15 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
     if flags & CANNOT_WAIT == 0 {
         let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), timeout_ms);
         if let Some(client) = client {
-            let counted = (database, name.to_vec());
+            let counted = (database, name.to_vec(), shards);
             let since_ms = now_ms();
-            let waiting = Waiting { client, shards, age_max_ms, reply, partial, since_ms };
+            let waiting = Waiting { client, age_max_ms, reply, partial, since_ms };
             with(|state| match flags & REDISMODULE_CTX_FLAGS_SLAVE {
                 0 => state.inquiries.entry(counted).or_default().join(waiting, since_ms),
                 _ => state.local.push((counted, waiting)),
             });
             look();
-            return Ok(Reply::Sent);
+            return Ok(Reply::Later);
         }
     }
     let sees = |part: &Part| sees_every_slot() || slot(&shards.name(name, *part)) == slot(name);
@@ -185,6 +192,7 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
 /// What this server has of these parts by itself.
 fn local(context: &Context, name: &[u8], shards: Shards, parts: Vec<Part>) -> Tally {
     let Some(table) = table(context.raw) else { return Tally::new(shards) };
+    let parts = parts.into_iter().filter(|part| table.owns(slot(&shards.name(name, *part)))).collect();
     // Whoever asks a replica takes what it has.
     let speaks = if table.is_primary() { Speaker::of(context, &table) } else { Speaker::Owner(&table) };
     let claims = claims(context, &speaks, name, shards, &Which::These(parts));
@@ -344,9 +352,8 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
             dropped();
         }
     }
-    for ((database, name), waiting) in with(|state| std::mem::take(&mut state.local)) {
+    for ((database, name, shards), waiting) in with(|state| std::mem::take(&mut state.local)) {
         api!(RedisModule_SelectDb(context, database));
-        let shards = waiting.shards;
         let tally = local(&Context { raw: context }, &name, shards, shards.parts().collect());
         waiting.finish(&tally, &name);
     }
@@ -413,8 +420,7 @@ fn has_orders(inquiry: &mut Inquiry<Waiting>) -> bool {
 
 /// A round begins: this node answers at once, the others are asked.
 fn begin(context: &Context, counted: &Counted, table: &Table, now_ms: u64) {
-    let shards = inquiry(counted, |inquiry| inquiry.waiters().map(|waiting| waiting.shards).max()).flatten();
-    let Some(shards) = shards else { return };
+    let shards = counted.2;
     let number = random_u64();
     with(|state| state.counts.gathers = state.counts.gathers.saturating_add(1));
     inquiry(counted, |inquiry| inquiry.begin(number, shards, table.all(), now_ms));
@@ -459,15 +465,10 @@ fn finish(counted: &Counted) {
     if let Ok(total) = tally.total(false) {
         remember(counted, Remembered { total, shards: tally.shards(), began_ms });
     }
-    for waiting in waiters {
-        // Of a counter that got more shards meanwhile, a total of fewer is none.
-        let none = Tally::new(waiting.shards);
-        let tally = if waiting.shards == tally.shards() { &tally } else { &none };
-        waiting.finish(tally, &counted.1);
-    }
+    waiters.into_iter().for_each(|waiting| waiting.finish(&tally, &counted.1));
 }
 
-fn remember((database, name): &Counted, total: Remembered) {
+fn remember((database, name, _): &Counted, total: Remembered) {
     with(|state| {
         let totals = state.remembered.entry(*database).or_default();
         if totals.len() >= REMEMBERED_MAX && !totals.contains_key(name) {
@@ -513,14 +514,14 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
             let outcome = with(|state| {
                 state.inquiries.iter().find_map(|(counted, inquiry)| {
                     let waiting = inquiry.waiters().find(|waiting| waiting.client == client)?;
-                    Some(waiting.outcome(&inquiry.known(waiting.shards), &counted.1))
+                    Some(waiting.late(&inquiry.known(counted.2), &counted.1))
                 })
             });
             let unknown = || {
                 let waiting = |state: &mut State| {
                     let mut local = state.local.iter();
                     let (counted, waiting) = local.find(|(_, waiting)| waiting.client == client)?;
-                    Some(waiting.outcome(&Tally::new(waiting.shards), &counted.1))
+                    Some(waiting.late(&Tally::new(counted.2), &counted.1))
                 };
                 with(waiting).unwrap_or(Err(Error::Internal))
             };

@@ -1,5 +1,6 @@
 //! One command as the server hands it over: its arguments, and where its reply goes.
 
+use super::count;
 use redis_module::raw::{RedisModuleCtx, RedisModuleString};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
@@ -85,6 +86,8 @@ pub enum Reply {
     Map(Vec<(&'static str, Reply)>),
     /// It was sent already, by `Context::send_array`.
     Sent,
+    /// It is sent later: the client waits.
+    Later,
 }
 
 impl Reply {
@@ -179,6 +182,11 @@ impl Context {
     /// Sends what a handler came to.
     pub(super) fn send(&self, outcome: &Result<Reply, Error>) {
         match outcome {
+            Ok(Reply::Later) => return,
+            Ok(_) => count::DONE.one(),
+            Err(_) => count::REFUSED.one(),
+        }
+        match outcome {
             Ok(reply) => self.reply(reply),
             Err(Error::Arity) => {
                 api!(RedisModule_WrongArity(self.raw));
@@ -210,7 +218,7 @@ impl Context {
                 api!(RedisModule_ReplyWithStringBuffer(self.raw, bytes.as_ptr().cast(), bytes.len()))
             }
             Reply::Nil => api!(RedisModule_ReplyWithNull(self.raw)),
-            Reply::Sent => 0,
+            Reply::Sent | Reply::Later => 0,
             Reply::Array(items) => {
                 let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
                 let status = api!(RedisModule_ReplyWithArray(self.raw, len));

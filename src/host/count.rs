@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tallybook_domain::error::Kind;
 use tallybook_domain::info::Extent;
 
-/// A number. It wraps where it falls below 0 for a moment, as one does that is added to on another thread.
+/// A number.
 pub struct Count(AtomicU64);
 
 impl Count {
@@ -19,7 +19,7 @@ impl Count {
     }
 
     /// Changes it by the difference, on any thread.
-    fn changes(&self, from: u64, to: u64) {
+    pub fn changes(&self, from: u64, to: u64) {
         if from != to {
             self.0.fetch_add(to.wrapping_sub(from), Ordering::Relaxed);
         }
@@ -72,7 +72,7 @@ pub fn changed(from: Extent, to: Extent) {
     HOLDS.changes(from.holds, to.holds);
     TOKENS.changes(from.tokens, to.tokens);
     LOG_BYTES.changes(from.log_bytes, to.log_bytes);
-    IDS_LOST.changes(from.ids_lost, to.ids_lost);
+    IDS_LOST.changes(0, to.ids_lost.saturating_sub(from.ids_lost));
 }
 
 fn keys<T: ValueType>() -> &'static Count {

@@ -20,7 +20,7 @@ pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
 /// Lets a panic name its place in the server's log, instead of on standard error.
 pub fn install_hook() {
     set_hook(Box::new(|panic| {
-        PANICS.one();
+        PANICS.changes(0, 1);
         server_log::warning(&format!("tallybook {panic}"));
     }));
 }

@@ -91,7 +91,7 @@ impl<T: ValueType> Slot<'_, T> {
             self.change(|stands| *stands = value);
             return Ok(());
         }
-        let value: *mut T = boxed(value);
+        let value = boxed(value);
         let status = api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value.cast()));
         if status != 0 {
             // SAFETY: the server did not take it.

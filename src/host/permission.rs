@@ -2,7 +2,7 @@
 
 use super::context::{Context, OwnedString, bytes};
 use super::environment::{Text, user_name};
-use redis_module::raw::{REDISMODULE_CMD_KEY_ACCESS, RedisModuleUser};
+use redis_module::raw::{REDISMODULE_CMD_KEY_ACCESS, REDISMODULE_CTX_FLAGS_LUA, RedisModuleUser};
 use std::sync::Mutex;
 use tallybook_domain::shards::Shards;
 
@@ -43,9 +43,10 @@ unsafe impl Send for Allowing {}
 static ALLOWING: Mutex<Vec<Allowing>> = Mutex::new(Vec::new());
 const ALLOWING_MAX: usize = 64;
 
-/// Whether the caller may read a counter and all its shards. Who has no user, such as a primary, may read everything.
+/// Whether the caller may read a counter and all its shards. Who has no user, such as a primary, may read everything;
+/// of whoever calls a script, the server has not always told.
 pub fn may_read(context: &Context, counter: &[u8], shards: Shards) -> bool {
-    let Some(name) = user_name(context) else { return true };
+    let Some(name) = user_name(context) else { return context.flags() & REDISMODULE_CTX_FLAGS_LUA == 0 };
     let user = User(api!(RedisModule_GetModuleUserFromUserName(name.raw())));
     if user.0.is_null() {
         return false;

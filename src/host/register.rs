@@ -1,7 +1,7 @@
 //! Commands: what the server is told of them, and the way from its call to their handler.
 
 use super::context::{Args, Context, Reply};
-use super::count::{DONE, REFUSED, STALLED, TIMED_OUT};
+use super::count::{STALLED, TIMED_OUT};
 use super::fence;
 use super::guard::guard;
 use super::park::{has_waited, park};
@@ -147,7 +147,7 @@ where
         || context.send(&Err(Error::Internal)),
         || match outcome {
             Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => STALLED.one(),
-            outcome => answer(&context, outcome),
+            outcome => context.send(&outcome.map_err(named)),
         },
     );
     0
@@ -165,13 +165,8 @@ where
         // SAFETY: the server keeps the arguments of a client that waits.
         false => unsafe { outcome::<F>(&context, argv, argc) },
     };
-    guard(|| context.send(&Err(Error::Internal)), || answer(&context, outcome));
+    guard(|| context.send(&Err(Error::Internal)), || context.send(&outcome.map_err(named)));
     0
-}
-
-fn answer(context: &Context, outcome: Result<Reply, Error>) {
-    if outcome.is_ok() { &DONE } else { &REFUSED }.one();
-    context.send(&outcome.map_err(named));
 }
 
 /// A client has waited for too long.
@@ -182,7 +177,7 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
         || {
             has_waited(&context);
             TIMED_OUT.one();
-            answer(&context, Err(Error::Unfenced(Box::default())));
+            context.send(&Err(named(Error::Unfenced(Box::default()))));
         },
     );
     0

@@ -124,9 +124,9 @@ pub(super) fn register<T: ValueType>(context: *mut RedisModuleCtx) -> Result<(),
 }
 
 /// A value, as the server keeps it.
-pub(super) fn boxed<T: ValueType, P>(value: T) -> *mut P {
+pub(super) fn boxed<T: ValueType>(value: T) -> *mut T {
     count::came(&value);
-    Box::into_raw(Box::new(value)).cast()
+    Box::into_raw(Box::new(value))
 }
 
 /// A value that the server does not keep any more.
@@ -151,7 +151,7 @@ unsafe extern "C" fn rdb_load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_
     guard(null_mut, || match load::<T>(io, encoding) {
         Ok(mut value) => {
             fence::arrived(&mut value, api!(RedisModule_GetKeyNameFromIO(io)));
-            boxed(value)
+            boxed(value).cast()
         }
         Err(corrupt) => {
             if let Ok(line) = CString::new(format!("tallybook refused a stored value: {corrupt}")) {
@@ -309,7 +309,7 @@ unsafe extern "C" fn digest<T: ValueType>(digest: *mut RedisModuleDigest, value:
     );
 }
 
-/// The server may call this from a background thread; it frees memory and asks for nothing else.
+/// The server may call this from a background thread; it frees memory, counts, and asks for nothing else.
 unsafe extern "C" fn free<T: ValueType>(value: *mut c_void) {
     // SAFETY: the server gives back what it was given, once.
     guard(|| (), || drop(unsafe { unboxed(value.cast::<T>()) }));
@@ -336,6 +336,6 @@ unsafe extern "C" fn copy<T: ValueType>(options: *mut RedisModuleKeyOptCtx, valu
         // SAFETY: the server passes one of our values, and the name lives as long as the call.
         let mut copy = unsafe { self::value::<T>(value).copy(database, bytes(name)) };
         fence::arrived(&mut copy, name);
-        boxed(copy)
+        boxed(copy).cast()
     })
 }

@@ -149,3 +149,52 @@ fn a_total_of_1024_shards_in_a_larger_cluster_is_exact() {
     let rows = client.list("SCOUNTER.SHARDS views");
     assert_eq!((rows.len(), rows.iter().filter(|row| show(row).contains(", 2, ")).count()), (1024, 1024));
 }
+
+/// Only a node itself can say that it has nothing of a counter: until it does, what looks whole may be old.
+#[test]
+fn a_total_waits_for_nodes_that_have_no_part_of_it() {
+    let cluster = Cluster::start(3, 0);
+    let owners = |name: &String| [cluster.node_for(name).port(), cluster.node_for(&format!("{name}{{0}}")).port()];
+    let name = (0..1000).map(|number| format!("views-{number}")).find(|name| owners(name)[0] == owners(name)[1]);
+    let name = name.expect("a counter on one node");
+    cluster.call(args!["SCOUNTER.CREATE", &name, "SHARDS", 1]).expect("a counter");
+    let home = cluster.node_for(&name);
+    let mut client = home.connect();
+    assert_eq!(client.int(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 10_000]), 0);
+    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    other.pause();
+    let mut early = home.connect();
+    early.send(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 60_000]).expect("sent");
+    home.connect().wait_for_field("INFO clients", "blocked_clients", "1");
+    client.int(args!["SCOUNTER.INCR", &name, 5]);
+    assert_eq!(client.error(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 100]), "PARTIAL got 1 of 1 shards");
+    other.resume();
+    early.receive().expect("a total");
+    assert_eq!(client.int(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 10_000]), 5);
+}
+
+/// Those that asked before a counter got more shards, and those that ask after it, get totals of their own.
+#[test]
+fn a_counter_that_gets_more_shards_meanwhile_answers_everybody() {
+    let cluster = Cluster::start(3, 0);
+    cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
+    add_to_all(&cluster, 128, 1);
+    let home = cluster.node_for("views");
+    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    let ask = || {
+        let mut client = home.connect();
+        client.send("SCOUNTER.TOTAL views TIMEOUT 60000 PARTIAL").expect("sent");
+        client
+    };
+    other.pause();
+    let mut before = ask();
+    home.connect().wait_for_field("INFO clients", "blocked_clients", "1");
+    home.connect().ok("SCOUNTER.ALTER views SHARDS 128");
+    let mut after = ask();
+    home.connect().wait_for_field("INFO clients", "blocked_clients", "2");
+    other.resume();
+    assert_eq!(
+        [before.receive(), after.receive()].map(|total| total.map(|total| show(&total))),
+        [Ok("65".into()), Ok("129".into())]
+    );
+}

@@ -40,7 +40,7 @@ use crate::limits::{SHARD_COUNT_MAX, SHARDED_NAME_LEN_MAX};
 use std::fmt;
 
 /// How many shards a counter has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shards(u16);
 
 impl Shards {

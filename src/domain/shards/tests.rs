@@ -52,14 +52,12 @@ fn a_name_has_the_slot_that_the_servers_give_it() {
         (b"", 0),
         (b"foo", 12_182),
         (b"x{foo}y", 12_182),
-        (b"{}foo", slot(b"{}foo")),
-        (b"{foo", slot(b"{foo")),
-        (b"views{}{foo}", slot(b"views{}{foo}")),
+        (b"{}foo", 9_500),
+        (b"{foo", 13_308),
+        (b"views{}{foo}", 14_431),
     ] {
         assert_eq!(slot(name), expected, "{name:?}");
     }
-    assert_ne!(slot(b"{}foo"), slot(b"foo"));
-    assert_ne!(slot(b"views{}{foo}"), slot(b"foo"));
 }
 
 #[test]
