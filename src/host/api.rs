@@ -87,6 +87,7 @@ needed![
     RedisModule_GetKeyNameFromIO,
     RedisModule_GetModuleUserFromUserName,
     RedisModule_GetSelectedDb,
+    RedisModule_GetServerVersion,
     RedisModule_GetToDbIdFromOptCtx,
     RedisModule_GetToKeyNameFromOptCtx,
     RedisModule_InfoAddFieldULongLong,

@@ -7,7 +7,7 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleString,
 };
 use std::cell::OnceCell;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::ptr::null_mut;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::environment::{Caller, Environment};
@@ -125,6 +125,10 @@ const OBEYING: u32 = REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LO
 /// Interpreters' own clients are the first that a server makes: one for EVAL, one for FCALL.
 const INTERPRETER_ID_MAX: u64 = 2;
 
+/// From here on the direct question is safe everywhere. Interpreters that `FUNCTION FLUSH` has made anew are not found by
+/// their id then. Valkey calls itself 7.2.
+const REDIS_8: c_int = 0x0008_0000;
+
 /// The ACL user and the name of the client.
 ///
 /// Inside a script the client is the interpreter's own, so there is only a user, and the direct
@@ -145,7 +149,11 @@ fn user(context: &Context) -> (Text, Option<u64>) {
     if flags & REDISMODULE_CTX_FLAGS_LUA != 0 && id <= INTERPRETER_ID_MAX {
         return (Text(api!(RedisModule_GetCurrentUserName(raw))), None);
     }
-    (Text(api!(RedisModule_GetClientUserNameById(raw, id))), Some(id))
+    let user = Text(api!(RedisModule_GetClientUserNameById(raw, id)));
+    if user.0.is_null() && flags & REDISMODULE_CTX_FLAGS_LUA != 0 && api!(RedisModule_GetServerVersion()) >= REDIS_8 {
+        return (Text(api!(RedisModule_GetCurrentUserName(raw))), None);
+    }
+    (user, Some(id))
 }
 
 /// A string that the server made for us, freed when dropped. It may be null.

@@ -58,6 +58,29 @@ fn a_script_has_a_user_and_no_client() {
     assert!(!entries.contains("client"), "{entries}");
 }
 
+/// The server makes the functions' interpreter anew when they are flushed, with a client that it does not list.
+#[test]
+fn a_function_has_the_user_of_its_caller_also_after_a_flush() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.ok("SCOUNTER.CREATE key SHARDS 4 LOG MAXLEN 5");
+    client.ok("ACL SETUSER alice on nopass +@all ~key");
+    let library = "#!lua name=lib
+        redis.register_function('incr', function(keys) return redis.call('SCOUNTER.INCR', keys[1]) end)
+        redis.register_function('total', function(keys) return redis.call('SCOUNTER.TOTAL', keys[1]) end)";
+    for count in 1..4 {
+        client.value(["FUNCTION", "LOAD", library]);
+        let mut alice = server.connect();
+        alice.ok("AUTH alice any");
+        assert_eq!(alice.int("FCALL incr 1 key"), count);
+        assert!(alice.error("FCALL total 1 key").starts_with("NOPERM "), "the shards are others' keys");
+        let entries = client.show("SCOUNTER.LOG key - +");
+        assert_eq!(entries.matches(r#""user", "alice""#).count(), usize::try_from(count).expect("few"), "{entries}");
+        assert_eq!(client.int("FCALL total 1 key"), count);
+        client.ok("FUNCTION FLUSH SYNC");
+    }
+}
+
 #[test]
 fn a_script_that_only_reads_may_read() {
     let server = Server::start();

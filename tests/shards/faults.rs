@@ -154,7 +154,7 @@ fn a_total_of_1024_shards_in_a_larger_cluster_is_exact() {
 #[test]
 fn a_total_waits_for_nodes_that_have_no_part_of_it() {
     let cluster = Cluster::start(3, 0);
-    let owners = |name: &String| [cluster.node_for(name).port(), cluster.node_for(&format!("{name}{{0}}")).port()];
+    let owners = |name: &String| [cluster.node_for(name).port(), cluster.node_for(format!("{name}{{0}}")).port()];
     let name = (0..1000).map(|number| format!("views-{number}")).find(|name| owners(name)[0] == owners(name)[1]);
     let name = name.expect("a counter on one node");
     cluster.call(args!["SCOUNTER.CREATE", &name, "SHARDS", 1]).expect("a counter");
