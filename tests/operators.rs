@@ -2,6 +2,9 @@
 
 use crate::harness::*;
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 
 /// The numbers of INFO tallybook.
 fn numbers(client: &mut Client) -> BTreeMap<String, i64> {
@@ -152,4 +155,106 @@ fn whoever_lets_the_server_evict_allocators_is_warned() {
     assert_eq!(warnings(&server), 2);
     let server = Server::builder().config("maxmemory-policy", "allkeys-random").start();
     assert_eq!(warnings(&server), 1, "at load");
+}
+
+/// Debian's exporter for Prometheus, ended when dropped.
+struct Exporter {
+    process: Child,
+    address: String,
+}
+
+impl Exporter {
+    fn start(server: &Server) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let process = Command::new("prometheus-redis-exporter")
+            .args(["--web.listen-address", &address, "--redis.addr", &format!("redis://127.0.0.1:{}", server.port())])
+            .args(["--script", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prometheus.lua")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus-redis-exporter: run scripts/setup test");
+        Self { process, address }
+    }
+
+    fn metrics(&self) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).ok()?;
+        Some(page)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.process.kill(); // it may have ended by itself
+        self.process.wait().expect("the status of a child");
+    }
+}
+
+#[test]
+fn prometheus_gets_the_same_numbers() {
+    let server = Server::builder().port().start();
+    let mut client = server.connect();
+    client.int("SCOUNTER.INCR views");
+    client.ok("IDBLOCK.CREATE ids");
+    let exporter = Exporter::start(&server);
+    let mut page = None;
+    wait_until("the exporter answers", PATIENCE, || {
+        page = exporter.metrics();
+        page.is_some()
+    });
+    let page = page.expect("a page");
+    for line in ["redis_up 1", "redis_exporter_last_scrape_error{err=\"\"} 0"] {
+        assert!(page.lines().any(|told| told == line), "{line}: {page}");
+    }
+    for (name, number) in numbers(&mut client) {
+        let told = format!("redis_script_values{{key=\"tallybook_{name}\"}} {number}");
+        assert!(page.lines().any(|line| line == told), "{told}: {page}");
+    }
+}
+
+/// What keys took is given back, also when another thread frees them.
+#[test]
+fn memory_comes_back_when_keys_go() {
+    let server = Server::start();
+    fill_and_empty(&server, "FLUSHALL ASYNC"); // buffers of the server grow once
+    for way in ["FLUSHALL ASYNC", "UNLINK"] {
+        let (before, taken) = fill_and_empty(&server, way);
+        let mut left = 0;
+        let is_back = holds_within(PATIENCE, || {
+            left = used(&server).saturating_sub(before);
+            left * 50 <= taken
+        });
+        assert!(is_back, "{way} leaves {left} of {taken} bytes");
+        println!("{way} leaves {left} of {taken} bytes");
+    }
+}
+
+fn used(server: &Server) -> u64 {
+    server.connect().fields("INFO memory")["used_memory"].parse().expect("a number")
+}
+
+/// Makes many keys and has the server free them. Returns the bytes in use before, and how many the keys took.
+fn fill_and_empty(server: &Server, way: &str) -> (u64, u64) {
+    let before = used(server);
+    let mut client = server.connect();
+    let plain = (0..scale(100_000, 1_000_000)).map(|number| format!("plain-{number}"));
+    let logged = (0..100).map(|number| format!("logged-{number}"));
+    let names: Vec<String> = plain.chain(logged).collect();
+    for chunk in names.chunks(1_000) {
+        client.pipeline(chunk.iter().map(|name| format!("SCOUNTER.CREATE {name} LOG MAXLEN 1000")));
+    }
+    for name in names.iter().filter(|name| name.starts_with("logged")) {
+        client.pipeline((0..1_000).map(|_| format!("SCOUNTER.INCR {name} 1 NOTE why")));
+    }
+    let taken = used(server).saturating_sub(before);
+    if way == "UNLINK" {
+        for chunk in names.chunks(1_000) {
+            client.int([&["UNLINK".to_owned()], chunk].concat());
+        }
+    } else {
+        client.ok(way);
+    }
+    (before, taken)
 }

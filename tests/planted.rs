@@ -247,7 +247,7 @@ fn a_checker_of_memory_sees_what_is_planted() {
         return;
     }
     for (fault, name) in [("overflow", "heap-buffer-overflow"), ("use-after-free", "heap-use-after-free")] {
-        let mut server = Server::builder().planted().expect_in_log("AddressSanitizer").start();
+        let mut server = Server::builder().planted().expect_in_log("ERROR: AddressSanitizer").start();
         let lost = server.connect().call(["CONFIG", "SET", "tallybook.plant", fault]);
         assert!(lost.is_err_and(|error| error.starts_with("DISCONNECTED ")), "it goes on after {fault}");
         assert!(!server.exit().success(), "{fault}");

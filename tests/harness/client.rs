@@ -4,7 +4,7 @@ use super::command::{Command, encode};
 use super::{reply, wait};
 use redis::{Parser, Value};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Client {
     /// Reads the next reply.
     pub fn receive(&mut self) -> Reply {
         loop {
-            match self.parser.parse_value(&mut self.socket) {
+            match self.parser.parse_value(Unhurried(&self.socket)) {
                 Ok(push @ Value::Push { .. }) => self.pushes.push(push),
                 Ok(Value::ServerError(error)) => return Err(reply::verbatim(&error)),
                 Ok(value) => return Ok(value),
@@ -75,6 +75,20 @@ impl Client {
 
     fn write(&mut self, wire: &[u8]) -> Result<(), String> {
         self.socket.write_all(wire).map_err(|error| format!("DISCONNECTED {error}"))
+    }
+}
+
+/// Reads on where a signal interrupts it.
+struct Unhurried<'a>(&'a UnixStream);
+
+impl Read for Unhurried<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// What a server writes when it, or the module in it, has lost its footing.
 const ALARMS: [&str; 6] =
-    ["panicked", "ASSERTION FAILED", "BUG REPORT", "== CRITICAL ==", "Guru Meditation", "AddressSanitizer"];
+    ["panicked", "ASSERTION FAILED", "BUG REPORT", "== CRITICAL ==", "Guru Meditation", "ERROR: AddressSanitizer"];
 
 const TAIL_LINES: usize = 60;
 

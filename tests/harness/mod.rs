@@ -42,6 +42,7 @@ pub use directory::Directory;
 pub use environment::{is_sanitized, scale, seed, server_name};
 pub use events::Events;
 pub use pair::{Pair, synced};
+pub use port::free as free_port;
 pub use proxy::{Loss, Proxy};
 pub use reply::show;
 pub use sentinel::Sentinels;
