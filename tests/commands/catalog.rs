@@ -4,13 +4,13 @@ use crate::harness::*;
 use redis::Value;
 use std::collections::BTreeSet;
 
-fn names(client: &mut Client) -> Vec<String> {
+pub fn names(client: &mut Client) -> Vec<String> {
     let names = client.list("COMMAND LIST FILTERBY MODULE tallybook");
     names.iter().map(|name| show(name).replace('"', "")).collect()
 }
 
 /// Words of an array, whatever kind of string they are.
-fn words(value: &Value) -> BTreeSet<String> {
+pub fn words(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Array(items) | Value::Set(items) => items.iter().map(|item| show(item).replace('"', "")).collect(),
         other => panic!("an array must come, got {}", show(other)),
@@ -18,14 +18,14 @@ fn words(value: &Value) -> BTreeSet<String> {
 }
 
 /// Name, arity, flags, first key and the rest, as COMMAND INFO gives them.
-fn info(client: &mut Client, name: &str) -> Vec<Value> {
+pub fn info(client: &mut Client, name: &str) -> Vec<Value> {
     match client.list(["COMMAND", "INFO", name]).remove(0) {
         Value::Array(info) => info,
         other => panic!("COMMAND INFO {name}: {}", show(&other)),
     }
 }
 
-fn number(value: &Value) -> i64 {
+pub fn number(value: &Value) -> i64 {
     if let Value::Int(number) = value { *number } else { panic!("a number must come, got {}", show(value)) }
 }
 

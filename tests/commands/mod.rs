@@ -5,10 +5,12 @@
 //!   scounter.rs   counters                         idblock.rs    allocators
 //!   log.rs        both logs, against XRANGE        callers.rs    MULTI, Lua, ACL, memory
 //!   settings.rs   tallybook.*                      catalog.rs    COMMAND INFO, DOCS, GETKEYS
+//!   generated.rs  calls made from COMMAND DOCS
 //! ```
 
 mod callers;
 mod catalog;
+mod generated;
 mod idblock;
 mod log;
 mod scounter;
