@@ -39,7 +39,7 @@ fuzz: ## Feed every decoder with what libFuzzer makes up (TARGET=journal, RUNS=1
 	@scripts/fuzz
 
 sanitize: ## The same tests with the module under AddressSanitizer, on both Valkeys
-	@scripts/setup test
+	@scripts/setup sanitize
 	@scripts/sanitize
 
 check: lint test ## What CI runs
