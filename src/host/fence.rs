@@ -215,7 +215,7 @@ pub fn park(parked: Parked) {
 
 /// A client does not wait any more: it is gone, or has been answered.
 pub fn unwait(client: Client) {
-    with(|state| state.parked.iter_mut().for_each(|parked| parked.ends(client)));
+    with(|state| state.parked.iter_mut().filter(|parked| parked.is(client)).for_each(Parked::end));
     look();
 }
 

@@ -86,9 +86,14 @@ impl Parked {
         self.wait.ticket
     }
 
-    /// Whether this is its handle; if so, it does not wait any more.
-    pub fn ends(&mut self, client: Client) {
-        if self.client == client && self.until_ms > 0 {
+    /// Whether this is its handle.
+    pub fn is(&self, client: Client) -> bool {
+        self.client == client
+    }
+
+    /// It does not wait any more.
+    pub fn end(&mut self) {
+        if self.until_ms > 0 {
             took(STALL, self.since_ms);
             self.until_ms = 0;
         }
@@ -131,6 +136,6 @@ pub fn has_waited(context: &Context) {
 
 /// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.
 pub fn unpark(mut parked: Parked) {
-    parked.ends(parked.client);
+    parked.end();
     parked.client.give_back(null_mut());
 }
