@@ -1,23 +1,14 @@
 //! What a server tells its operator: INFO, LATENCY, warnings.
 
+use crate::fence::wait_for_electable;
 use crate::harness::*;
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-/// The numbers of INFO tallybook.
-fn numbers(client: &mut Client) -> BTreeMap<String, i64> {
-    let fields = client.fields("INFO tallybook").into_iter();
-    let number = |(name, value): (String, String)| {
-        (name.strip_prefix("tallybook_").expect("our name").to_owned(), value.parse().expect("a number"))
-    };
-    fields.map(number).collect()
-}
-
 #[track_caller]
-fn assert_numbers(client: &mut Client, expected: &[(&str, i64)]) {
-    let told = numbers(client);
+fn assert_numbers(client: &mut Client, expected: &[(&str, u64)]) {
+    let told = client.numbers();
     for (name, number) in expected {
         assert_eq!(told.get(*name), Some(number), "{name} of {told:?}");
     }
@@ -39,7 +30,7 @@ fn info_sums_up_what_lies_in_the_keys() {
     client.list("IDBLOCK.RESERVE ids 5 IDMP worker 1");
     let mut log_bytes = 0;
     for key in ["SCOUNTER.INFO stock", "IDBLOCK.INFO ids"] {
-        log_bytes += client.int(format!("{key} log-bytes"));
+        log_bytes += log_bytes_of(&mut client, key);
     }
     let once = [("counters", 1), ("allocators", 1), ("holds", 1), ("tokens", 21), ("log_bytes", log_bytes)];
     assert_numbers(&mut client, &once);
@@ -52,13 +43,17 @@ fn info_sums_up_what_lies_in_the_keys() {
     let payload = client.bytes("DUMP ids");
     client.ok(args!["RESTORE", "ids", 0, payload, "REPLACE"]);
     client.ok("RENAME stock third");
-    let per_key = client.int("SCOUNTER.INFO third log-bytes");
+    let per_key = log_bytes_of(&mut client, "SCOUNTER.INFO third");
     let twice = [("counters", 2), ("allocators", 1), ("holds", 2), ("tokens", 41), ("log_bytes", log_bytes + per_key)];
     assert_numbers(&mut client, &twice);
     client.ok("SCOUNTER.ALTER other LOG OFF");
     assert_numbers(&mut client, &[("log_bytes", log_bytes)]);
     assert_eq!(client.int("UNLINK other ids third"), 3);
-    wait_until("all is freed", PATIENCE, || nothing.iter().all(|(name, _)| numbers(&mut client)[*name] == 0));
+    wait_until("all is freed", PATIENCE, || nothing.iter().all(|(name, _)| client.numbers()[*name] == 0));
+}
+
+fn log_bytes_of(client: &mut Client, info: &str) -> u64 {
+    client.int(format!("{info} log-bytes")).unsigned_abs()
 }
 
 #[test]
@@ -83,15 +78,12 @@ fn a_stalled_fence_is_told() {
     let mut client = pair.primary.connect();
     client.ok("CONFIG SET latency-monitor-threshold 100");
     client.ok("IDBLOCK.CREATE ids FENCE 100");
-    wait_until("the replica counts", PATIENCE, || {
-        let _ = client.call("IDBLOCK.RESERVE ids 1");
-        !client.show("IDBLOCK.FENCE").contains("[]")
-    });
+    wait_for_electable(&pair.primary, &[&pair.replica]);
     pair.synced();
-    let before = numbers(&mut client);
+    let before = client.numbers();
     pair.replica.pause();
     assert!(client.error("IDBLOCK.RESERVE ids 1000000").starts_with("UNFENCED "));
-    let after = numbers(&mut client);
+    let after = client.numbers();
     for name in ["fence_stalls", "fence_timeouts", "commands_refused"] {
         assert_eq!(after[name] - before[name], 1, "{name}");
     }
@@ -107,16 +99,14 @@ fn info_tells_of_ids_that_a_takeover_cost() {
     let pair = Pair::start();
     let (mut primary, mut replica) = (pair.primary.connect(), pair.replica.connect());
     primary.ok("IDBLOCK.CREATE ids FENCE 100");
-    wait_until("the replica counts", PATIENCE, || {
-        primary.call("IDBLOCK.RESERVE ids 10").is_ok() && primary.show("IDBLOCK.FENCE").contains("127.0.0.1:")
-    });
-    assert!(primary.call("IDBLOCK.RESERVE ids 10").is_ok());
+    wait_for_electable(&pair.primary, &[&pair.replica]);
+    wait_until("it hands out ids", PATIENCE * 2, || primary.call("IDBLOCK.RESERVE ids 10").is_ok());
     pair.synced();
     assert_numbers(&mut replica, &[("fence_ids_lost", 0)]);
     primary.ok(format!("REPLICAOF 127.0.0.1 {}", pair.replica.port()));
     replica.ok("REPLICAOF NO ONE");
     wait_until("it hands out ids", PATIENCE * 2, || replica.call("IDBLOCK.RESERVE ids 1").is_ok());
-    let lost = replica.int("IDBLOCK.INFO ids fence-lost");
+    let lost = replica.int("IDBLOCK.INFO ids fence-lost").unsigned_abs();
     assert!(lost > 0, "{lost}");
     assert_numbers(&mut replica, &[("fence_ids_lost", lost)]);
 }
@@ -126,7 +116,7 @@ fn a_slow_gather_is_told() {
     let cluster = Cluster::start(3, 0);
     cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
     let home = cluster.node_for("views");
-    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    let other = cluster.other_than(home);
     let mut client = home.connect();
     client.ok("CONFIG SET latency-monitor-threshold 50");
     client.int("SCOUNTER.TOTAL views");
@@ -208,7 +198,7 @@ fn prometheus_gets_the_same_numbers() {
     for line in ["redis_up 1", "redis_exporter_last_scrape_error{err=\"\"} 0"] {
         assert!(page.lines().any(|told| told == line), "{line}: {page}");
     }
-    for (name, number) in numbers(&mut client) {
+    for (name, number) in client.numbers() {
         let told = format!("redis_script_values{{key=\"tallybook_{name}\"}} {number}");
         assert!(page.lines().any(|line| line == told), "{told}: {page}");
     }

@@ -67,7 +67,8 @@ fn the_keys_of_a_call_are_those_that_it_was_made_with() {
             if keys.is_empty() {
                 assert!(found.is_err(), "{call:?}: {found:?}");
             } else {
-                assert_eq!(items(found.as_ref().ok()).len(), keys.len(), "{call:?}: {found:?}");
+                let found: Vec<String> = items(found.as_ref().ok()).iter().map(word).collect();
+                assert_eq!(found, keys.iter().map(|key| call[*key].as_str()).collect::<Vec<_>>(), "{call:?}");
             }
         }
     }

@@ -229,7 +229,7 @@ fn are_electable(client: &mut Client, replicas: &[&Server]) -> bool {
 }
 
 #[track_caller]
-fn wait_for_electable(primary: &Server, replicas: &[&Server]) {
+pub fn wait_for_electable(primary: &Server, replicas: &[&Server]) {
     let mut client = primary.connect();
     wait_until("all replicas are electable and online", PATIENCE * 2, || are_electable(&mut client, replicas));
 }

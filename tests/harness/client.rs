@@ -170,6 +170,15 @@ impl Client {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// The numbers of INFO tallybook.
+    #[track_caller]
+    pub fn numbers(&mut self) -> BTreeMap<String, u64> {
+        let number = |(name, value): (String, String)| {
+            (name.strip_prefix("tallybook_").expect("our name").to_owned(), value.parse().expect("a number"))
+        };
+        self.fields("INFO tallybook").into_iter().map(number).collect()
+    }
+
     /// Waits until field `name` of `command` has the value `expected`.
     #[track_caller]
     pub fn wait_for_field(&mut self, command: &str, name: &str, expected: &str) {

@@ -76,6 +76,11 @@ impl Cluster {
         self.node_for_slot(self.slot(key))
     }
 
+    /// A primary that is not this one.
+    pub fn other_than(&self, node: &Server) -> &Server {
+        self.nodes.iter().find(|other| other.port() != node.port()).expect("another one")
+    }
+
     /// Sends a command whose first argument is its key to the owner of that key.
     #[track_caller]
     pub fn call(&self, command: impl Command) -> Reply {

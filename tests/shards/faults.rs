@@ -161,7 +161,7 @@ fn a_total_waits_for_nodes_that_have_no_part_of_it() {
     let home = cluster.node_for(&name);
     let mut client = home.connect();
     assert_eq!(client.int(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 10_000]), 0);
-    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    let other = cluster.other_than(home);
     other.pause();
     let mut early = home.connect();
     early.send(args!["SCOUNTER.TOTAL", &name, "TIMEOUT", 60_000]).expect("sent");
@@ -180,7 +180,7 @@ fn a_counter_that_gets_more_shards_meanwhile_answers_everybody() {
     cluster.call("SCOUNTER.CREATE views SHARDS 64").expect("a counter");
     add_to_all(&cluster, 128, 1);
     let home = cluster.node_for("views");
-    let other = cluster.nodes().iter().find(|node| node.port() != home.port()).expect("another one");
+    let other = cluster.other_than(home);
     let ask = || {
         let mut client = home.connect();
         client.send("SCOUNTER.TOTAL views TIMEOUT 60000 PARTIAL").expect("sent");

@@ -27,7 +27,7 @@ fn a_total_is_exact_and_says_where_each_shard_lives() {
         let (slot, owner) = (cluster.slot(&key), cluster.owner_of_slot(cluster.slot(&key)).expect("an owner"));
         assert_eq!(show(row), format!(r#"["{key}", 3, {slot}, "{}"]"#, ids[owner]));
     }
-    let other = cluster.nodes().iter().take(3).find(|node| node.port() != home.port()).expect("another one");
+    let other = cluster.other_than(home);
     assert!(other.connect().error("SCOUNTER.TOTAL views").starts_with("MOVED "), "routed by its key");
     // Nobody waits in a transaction or a script.
     client.ok("MULTI");

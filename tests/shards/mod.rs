@@ -27,5 +27,5 @@ fn add_to_all(cluster: &Cluster, count: u32, delta: i64) {
 
 /// A number of INFO tallybook.
 fn told(server: &Server, name: &str) -> u64 {
-    server.connect().fields("INFO tallybook")[&format!("tallybook_{name}")].parse().expect("a number")
+    server.connect().numbers()[name]
 }
