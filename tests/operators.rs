@@ -76,12 +76,14 @@ fn info_counts_commands_by_outcome() {
 fn a_stalled_fence_is_told() {
     let pair = Pair::start_with(Server::builder().config("tallybook.fence-wait", 300), Server::builder());
     let mut client = pair.primary.connect();
-    client.ok("CONFIG SET latency-monitor-threshold 100");
     client.ok("IDBLOCK.CREATE ids FENCE 100");
     wait_for_electable(&pair.primary, &[&pair.replica]);
     pair.synced();
-    let before = client.numbers();
     pair.replica.pause();
+    assert!(client.error("IDBLOCK.RESERVE ids 1000000").starts_with("UNFENCED "));
+    assert_eq!(client.show("LATENCY LATEST"), "[]", "nobody wants to hear it");
+    client.ok("CONFIG SET latency-monitor-threshold 100");
+    let before = client.numbers();
     assert!(client.error("IDBLOCK.RESERVE ids 1000000").starts_with("UNFENCED "));
     let after = client.numbers();
     for name in ["fence_stalls", "fence_timeouts", "commands_refused"] {
@@ -91,6 +93,22 @@ fn a_stalled_fence_is_told() {
     let latest = client.show("LATENCY LATEST");
     assert!(latest.contains(r#"["tallybook-fence","#), "{latest}");
     pair.replica.resume();
+}
+
+/// What is amiss is told once it lasts: a replica that is gone, and one whose primary knows it by another name.
+#[test]
+fn what_stays_amiss_is_logged() {
+    let primary = Server::builder().port().start();
+    let [mut gone, renamed] = [(); 2].map(|()| Server::builder().port().replica_of(&primary).start());
+    wait_until("both follow", PATIENCE, || primary.connect().fields("INFO replication")["connected_slaves"] == "2");
+    renamed.connect().ok("CONFIG SET replica-announce-ip 127.0.0.9"); // after its handshake, before it is named
+    primary.connect().ok("IDBLOCK.CREATE ids");
+    wait_for_electable(&primary, &[&gone, &renamed]);
+    gone.kill();
+    let told = format!("127.0.0.1:{} is gone", gone.port());
+    let uncounted = format!("does not count this server (127.0.0.9:{})", renamed.port());
+    assert!(!primary.log().contains(&told) && !renamed.log().contains("does not count"));
+    wait_until("both are told", PATIENCE * 2, || primary.log().contains(&told) && renamed.log().contains(&uncounted));
 }
 
 /// Ids that a promotion costs are told where they are lost.

@@ -10,20 +10,24 @@
 use super::api::sees_every_slot;
 use super::call::call;
 use super::context::{Context, OwnedString, Reply, bytes_of};
-use super::environment::{now_ms, random_u64, took};
+use super::environment::{now_ms, random_u64};
 use super::guard::guard;
-use super::keyspace::read;
+use super::keyspace::peek;
+use super::latency::took;
 use super::park::{CANNOT_WAIT, Client, handle_of};
 use redis_module::raw::*;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ops::Deref;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tallybook_domain::counter::Counter;
 use tallybook_domain::error::Error;
 use tallybook_domain::shards::{
-    Answer, Ask, Claim, Inquiry, Message, NodeId, Part, Shards, Table, Tally, Verdict, Waiter, Which, slot,
+    Answer, Ask, Claim, Gather, Inquiry, Message, NodeId, Part, Shards, Table, Tally, Verdict, Waiter, Which, is_fresh,
+    slot,
 };
 
 /// The only type of message; what kind it is says the message itself.
@@ -186,15 +190,16 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
         }
     }
     let sees = |part: &Part| sees_every_slot() || slot(&shards.name(name, *part)) == slot(name);
-    reply(&local(context, name, shards, shards.parts().filter(sees).collect()), name, partial)
+    let sight = Sight::of(context.raw);
+    reply(&local(context, &sight, name, shards, shards.parts().filter(sees).collect()), name, partial)
 }
 
 /// What this server has of these parts by itself.
-fn local(context: &Context, name: &[u8], shards: Shards, parts: Vec<Part>) -> Tally {
-    let Some(table) = table(context.raw) else { return Tally::new(shards) };
+fn local(context: &Context, sight: &Sight, name: &[u8], shards: Shards, parts: Vec<Part>) -> Tally {
+    let table = &sight.table;
     let parts = parts.into_iter().filter(|part| table.owns(slot(&shards.name(name, *part)))).collect();
     // Whoever asks a replica takes what it has.
-    let speaks = if table.is_primary() { Speaker::of(context, &table) } else { Speaker::Owner(&table) };
+    let speaks = if table.is_primary() { sight.speaker() } else { Speaker::Owner(table) };
     let claims = claims(context, &speaks, name, shards, &Which::These(parts));
     Tally::local(shards, Some(table.me()), &claims)
 }
@@ -203,15 +208,33 @@ fn remembered(database: i32, name: &[u8], shards: Shards, age_max_ms: u64) -> Op
     let now_ms = now_ms();
     with(|state| {
         let Remembered { total, shards: of, began_ms } = state.remembered.get(&database)?.get(name)?;
-        let fits = age_max_ms > 0 && now_ms.saturating_sub(*began_ms) <= age_max_ms && *of == shards;
+        let fits = age_max_ms > 0 && is_fresh(*began_ms, age_max_ms, now_ms) && *of == shards;
         let total = fits.then_some(*total)?;
         state.counts.remembered = state.counts.remembered.saturating_add(1);
         Some(total)
     })
 }
 
-fn table(context: *mut RedisModuleCtx) -> Option<Table> {
-    Table::read(call(context, c"CLUSTER", &["NODES"]).text())
+/// What this server sees of its cluster in one turn of its loop.
+struct Sight {
+    table: Table,
+    /// Whether it would acknowledge a write to its slots now.
+    stands: bool,
+}
+
+impl Sight {
+    fn of(context: *mut RedisModuleCtx) -> Self {
+        let table = Table::read(call(context, c"CLUSTER", &["NODES"]).text()).unwrap_or_default();
+        let is_ok = || call(context, c"CLUSTER", &["INFO"]).text().starts_with("cluster_state:ok");
+        let stands = table.is_primary() && api!(RedisModule_AvoidReplicaTraffic()) == 0 && is_ok();
+        Sight { table, stands }
+    }
+
+    /// It speaks for its slots only while it would acknowledge a write to them. One that would not, since its replica
+    /// is about to take over or has, or since it sees no majority, may have lost them without knowing.
+    fn speaker(&self) -> Speaker<'_> {
+        if self.stands { Speaker::Owner(&self.table) } else { Speaker::Witness(&self.table) }
+    }
 }
 
 /// What this server says of the parts of a counter, where it may speak for its slots.
@@ -254,19 +277,9 @@ enum Speaker<'a> {
     Witness(&'a Table),
 }
 
-impl<'a> Speaker<'a> {
-    /// Speaks for its slots only while it would acknowledge a write to them. One that would not, since its replica
-    /// is about to take over or has, or since it sees no majority, may have lost them without knowing.
-    fn of(context: &Context, table: &'a Table) -> Self {
-        let is_ok = || call(context.raw, c"CLUSTER", &["INFO"]).text().starts_with("cluster_state:ok");
-        let stands = table.is_primary() && api!(RedisModule_AvoidReplicaTraffic()) == 0 && is_ok();
-        if stands { Speaker::Owner(table) } else { Speaker::Witness(table) }
-    }
-}
-
 fn claim(context: &Context, name: &[u8], leaving: Option<NodeId>) -> Claim {
     let name = OwnedString::new(name);
-    match read::<Counter>(context, name.key()) {
+    match peek::<Counter>(context, name.key()) {
         Err(_) => Claim::Alien,
         Ok(slot) => match (slot.value(), leaving) {
             (Some(counter), _) => Claim::Value(counter.value()),
@@ -319,12 +332,14 @@ fn asked(sender: NodeId, ask: Ask) -> bool {
     })
 }
 
-fn answer(raw: *mut RedisModuleCtx, sender: NodeId, ask: &Ask) -> bool {
-    let Some(table) = table(raw).filter(|table| table.knows(sender)) else { return false };
+fn answer(raw: *mut RedisModuleCtx, sight: &Sight, sender: NodeId, ask: &Ask) -> bool {
     let Ok(database) = c_int::try_from(ask.database) else { return false };
+    if !sight.table.knows(sender) {
+        return false;
+    }
     let context = Context { raw };
     let has_database = api!(RedisModule_SelectDb(raw, database)) == 0;
-    let speaks = if has_database { Speaker::of(&context, &table) } else { Speaker::Witness(&table) };
+    let speaks = if has_database { sight.speaker() } else { Speaker::Witness(&sight.table) };
     let claims = claims(&context, &speaks, &ask.name, ask.shards, &ask.which);
     let answer = Answer { number: ask.number, of_all: ask.which == Which::All, claims };
     send(raw, sender, &answer.encode());
@@ -347,25 +362,24 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     }
     let now_ms = now_ms();
     with(|state| std::mem::take(&mut state.ended)).into_iter().for_each(|client| client.give_back(null_mut()));
+    let sight = LazyCell::new(|| Sight::of(context));
     for (sender, ask) in with(|state| std::mem::take(&mut state.asked)) {
-        if !answer(context, sender, &ask) {
+        if !answer(context, &sight, sender, &ask) {
             dropped();
         }
     }
     for ((database, name, shards), waiting) in with(|state| std::mem::take(&mut state.local)) {
         api!(RedisModule_SelectDb(context, database));
-        let tally = local(&Context { raw: context }, &name, shards, shards.parts().collect());
+        let tally = local(&Context { raw: context }, &sight, &name, shards, shards.parts().collect());
         waiting.finish(&tally, &name);
     }
     let counters: Vec<Counted> = with(|state| {
         state.inquiries.retain(|_, inquiry| !inquiry.is_idle());
         state.inquiries.keys().cloned().collect()
     });
-    let mut table = None;
     for counted in counters {
         api!(RedisModule_SelectDb(context, counted.0));
-        let context = Context { raw: context };
-        advance(&context, &counted, &mut table, now_ms);
+        advance(&Context { raw: context }, &counted, &sight, now_ms);
     }
     let due_ms = with(|state| state.inquiries.values().filter(|inquiry| !inquiry.is_idle()).map(Inquiry::due_ms).min());
     if let Some(due_ms) = due_ms.filter(|due_ms| with(|state| state.sets_alarm(*due_ms))) {
@@ -385,8 +399,7 @@ unsafe extern "C" fn rang(_: *mut RedisModuleCtx, _: *mut c_void) {
 }
 
 /// Does for one counter what is due.
-fn advance(context: &Context, counted: &Counted, seen: &mut Option<Table>, now_ms: u64) {
-    let mut see = || seen.get_or_insert_with(|| table(context.raw).unwrap_or_default()).clone();
+fn advance(context: &Context, counted: &Counted, sight: &impl Deref<Target = Sight>, now_ms: u64) {
     loop {
         let verdict = inquiry(counted, |inquiry| inquiry.current().map(|(_, gather)| gather.verdict())).flatten();
         match verdict {
@@ -394,16 +407,19 @@ fn advance(context: &Context, counted: &Counted, seen: &mut Option<Table>, now_m
             Some(Verdict::Torn) => _ = inquiry(counted, |inquiry| inquiry.put_off(now_ms)),
             Some(Verdict::Open) => {
                 let is_late = inquiry(counted, |inquiry| inquiry.is_late(now_ms)) == Some(true);
-                let table = if is_late || inquiry(counted, has_orders) == Some(true) { see() } else { return };
-                let is_same = inquiry(counted, |inquiry| inquiry.current().map(|(_, gather)| gather.asks(table.all())));
+                if !is_late && inquiry(counted, has_orders) != Some(true) {
+                    return;
+                }
+                let asks = |gather: &Gather| gather.asks(sight.table.all());
+                let is_same = inquiry(counted, |inquiry| inquiry.current().map(|(_, gather)| asks(gather)));
                 if is_late && is_same != Some(Some(true)) {
-                    begin(context, counted, &table, now_ms);
+                    begin(context, counted, sight, now_ms);
                 } else {
-                    ask(context, counted, &table, is_late, now_ms);
+                    ask(context, counted, sight, is_late, now_ms);
                 }
             }
             None if inquiry(counted, |inquiry| inquiry.wants_round(now_ms)) == Some(true) => {
-                begin(context, counted, &see(), now_ms);
+                begin(context, counted, sight, now_ms);
             }
             None => return,
         }
@@ -419,24 +435,24 @@ fn has_orders(inquiry: &mut Inquiry<Waiting>) -> bool {
 }
 
 /// A round begins: this node answers at once, the others are asked.
-fn begin(context: &Context, counted: &Counted, table: &Table, now_ms: u64) {
+fn begin(context: &Context, counted: &Counted, sight: &Sight, now_ms: u64) {
     let shards = counted.2;
     let number = random_u64();
     with(|state| state.counts.gathers = state.counts.gathers.saturating_add(1));
-    inquiry(counted, |inquiry| inquiry.begin(number, shards, table.all(), now_ms));
-    let claims = claims(context, &Speaker::of(context, table), &counted.1, shards, &Which::All);
-    tell_self(counted, table, &Answer { number, of_all: true, claims });
-    ask(context, counted, table, true, now_ms);
+    inquiry(counted, |inquiry| inquiry.begin(number, shards, sight.table.all(), now_ms));
+    let claims = claims(context, &sight.speaker(), &counted.1, shards, &Which::All);
+    tell_self(counted, sight, &Answer { number, of_all: true, claims });
+    ask(context, counted, sight, true, now_ms);
 }
 
-fn tell_self(counted: &Counted, table: &Table, answer: &Answer) {
-    let me = table.me();
+fn tell_self(counted: &Counted, sight: &Sight, answer: &Answer) {
+    let me = sight.table.me();
     inquiry(counted, |inquiry| inquiry.gather(answer.number).map(|gather| gather.heard(me, answer)));
 }
 
 /// Asks those that have not answered: all of them at first and after a while, in between only who is asked again
 /// for what is on the move.
-fn ask(context: &Context, counted: &Counted, table: &Table, everybody: bool, now_ms: u64) {
+fn ask(context: &Context, counted: &Counted, sight: &Sight, everybody: bool, now_ms: u64) {
     let open = inquiry(counted, |inquiry| {
         if everybody {
             inquiry.waits_on(now_ms);
@@ -447,10 +463,10 @@ fn ask(context: &Context, counted: &Counted, table: &Table, everybody: bool, now
     inquiry(counted, |inquiry| inquiry.gather(number).map(|gather| gather.orders_are_out()));
     for (node, parts) in nodes {
         let which = parts.map_or(Which::All, Which::These);
-        if node == table.me() {
+        if node == sight.table.me() {
             let of_all = which == Which::All;
-            let claims = claims(context, &Speaker::of(context, table), &counted.1, shards, &which);
-            tell_self(counted, table, &Answer { number, of_all, claims });
+            let claims = claims(context, &sight.speaker(), &counted.1, shards, &which);
+            tell_self(counted, sight, &Answer { number, of_all, claims });
         } else {
             let database = u64::try_from(counted.0).unwrap_or(0);
             let question = Ask { number, database, name: counted.1.clone(), shards, which };

@@ -7,7 +7,7 @@ use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleString,
 };
 use std::cell::OnceCell;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::ptr::null_mut;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::environment::{Caller, Environment};
@@ -90,12 +90,6 @@ pub(super) fn now_ms() -> u64 {
         None => api!(RedisModule_Milliseconds()),
     };
     u64::try_from(ms).unwrap_or(0)
-}
-
-/// Tells LATENCY how long something took that began at this time. The server keeps what is slow enough.
-pub(super) fn took(event: &CStr, since_ms: u64) {
-    let ms = i64::try_from(now_ms().saturating_sub(since_ms)).unwrap_or(i64::MAX);
-    api!(RedisModule_LatencyAddSample(event.as_ptr(), ms));
 }
 
 /// Any number.

@@ -2,7 +2,7 @@
 
 use super::guard::guard;
 use super::replication::node;
-use super::{bus, eviction, fence};
+use super::{bus, eviction, fence, latency};
 use redis_module::raw::{RedisModuleCtx, RedisModuleEvent, RedisModuleEventCallback, RedisModuleReplicationInfo};
 use std::ffi::{CStr, c_void};
 
@@ -95,7 +95,13 @@ unsafe extern "C" fn cron(_: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _
 }
 
 unsafe extern "C" fn config_changed(context: *mut RedisModuleCtx, _: RedisModuleEvent, _: u64, _: *mut c_void) {
-    guard(|| (), || eviction::look_at(context));
+    guard(
+        || (),
+        || {
+            eviction::look_at(context);
+            latency::look_at(context);
+        },
+    );
 }
 
 unsafe extern "C" fn event_loop(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {

@@ -291,13 +291,11 @@ pub fn told(context: &Context, set: &Announcement) {
     // The primary knows the name of the handshake, whatever was set since.
     let me = with(|state| state.names.take()).unwrap_or_else(|| own_names(context));
     let was_doubted = with(|state| state.fence.doubted().len());
+    with(|state| state.news.announced(&primary, set, &me));
     with(|state| match state.fence.told(set, &primary, &me) {
-        told @ (Told::Named | Told::Others) => {
+        Told::Named | Told::Others => {
             state.journal.save_now(&state.fence);
             state.warn_of_doubted(was_doubted);
-            if set.is_whole && told == Told::Others {
-                news::not_counted(&primary, &me);
-            }
         }
         Told::Again => {}
         Told::Refused(refusal) => {
@@ -311,7 +309,10 @@ pub fn told(context: &Context, set: &Announcement) {
 
 /// The connection to the primary has come or gone.
 pub fn link_changed() {
-    with(|state| state.names = None);
+    with(|state| {
+        state.names = None;
+        state.news.link_changed();
+    });
 }
 
 /// An operator says that a node will never issue again.
@@ -424,6 +425,7 @@ pub fn tick() {
     with(|state| {
         state.ticks = state.ticks.wrapping_add(1);
         state.news.tick();
+        state.news.look_at(&state.fence, flags() & (REDISMODULE_CTX_FLAGS_SLAVE | LOADING) == 0, now_ms());
         // A journal that lacks a mark and can neither be written nor emptied: nothing is acknowledged.
         state.leaves |= state.journal.is_unsound();
         if state.ticks.is_multiple_of(SECOND_TICKS) {
@@ -503,7 +505,6 @@ impl State {
         let view = View { offset, followers, replicas_min, may_announce };
         let Todo { save, announce, ask, granted } = self.fence.observe(view);
         granted.iter().for_each(|(uid, mark)| self.journal.claim(uid, *mark));
-        self.news.look_at(&self.fence, now_ms);
         // What this server may forget, nobody shall rely on.
         self.is_unsaved = (self.is_unsaved || save) && !self.journal.save(&self.fence);
         if announce && self.is_unsaved {

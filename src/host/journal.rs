@@ -122,7 +122,7 @@ impl Journal {
         self.file = Some(Arc::new(file));
         let damage = found.damage;
         if damage != Damage::None {
-            server_log::warning(&damaged(&path, damage));
+            server_log::warning(&damaged(&path, &found));
         }
         let fence = Fence::new(found);
         if damage != Damage::None {
@@ -357,16 +357,20 @@ fn count(fence: &Fence) -> u64 {
     u64::try_from(records).unwrap_or(u64::MAX)
 }
 
-fn damaged(path: &Path, damage: Damage) -> String {
+fn damaged(path: &Path, found: &Found) -> String {
     let path = path.display();
-    match damage {
-        Damage::End => format!(
+    match (found.damage, found.electable.orphan_of()) {
+        (Damage::End, _) => format!(
             "tallybook found the end of its journal {path} damaged: allocators begin as far above their last mark in it as a \
              raise may have gone that it lost"
         ),
-        _ => format!(
+        (_, None) => format!(
             "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
-             told them which ids are in use, and IDBLOCK.FENCE FORGET unknown that nobody else issues them"
+             told them which ids are in use"
+        ),
+        (_, Some(primary)) => format!(
+            "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
+             told them which ids are in use, and IDBLOCK.FENCE FORGET {primary} that nobody else issues them"
         ),
     }
 }

@@ -11,6 +11,10 @@ use std::ptr::NonNull;
 use tallybook_domain::effect::Expiry;
 use tallybook_domain::error::Error;
 
+/// `REDISMODULE_OPEN_KEY_NONOTIFY` and `REDISMODULE_OPEN_KEY_NOSTATS`, which Redis 7.0 does not know and passes over.
+const NO_NOTIFY: u32 = 1 << 17;
+const NO_STATS: u32 = 1 << 18;
+
 /// `REDISMODULE_NO_EXPIRE`
 const NO_EXPIRE: i64 = -1;
 
@@ -30,6 +34,11 @@ pub fn open<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slo
 /// Opens a key to read it.
 pub fn read<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slot<'c, T>, Error> {
     open_as(context, name, REDISMODULE_READ)
+}
+
+/// The same for this server's own sake: nobody has asked for this key, so its absence is no miss.
+pub fn peek<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slot<'c, T>, Error> {
+    open_as(context, name, REDISMODULE_READ | NO_NOTIFY | NO_STATS)
 }
 
 fn open_as<'c, T: ValueType>(context: &'c Context, name: Key<'c>, mode: u32) -> Result<Slot<'c, T>, Error> {

@@ -6,7 +6,7 @@ use super::guard::{guard, install_hook};
 use super::register::{self, Command};
 use super::server_log;
 use super::value_type::{self, ValueType};
-use super::{api, bus, event, eviction, fence, info, replication};
+use super::{api, bus, event, eviction, fence, info, latency, replication};
 use redis_module::raw::{
     Export_RedisModule_Init, REDISMODULE_APIVER_1, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS,
     REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD, RedisModuleCtx,
@@ -93,6 +93,7 @@ pub fn on_load(
             bus::listen(context);
             info::register(context)?;
             eviction::look_at(context);
+            latency::look_at(context);
             fence::start(context, needs);
             event::subscribe(context)
         },

@@ -22,6 +22,7 @@ mod guard;
 mod info;
 mod journal;
 mod keyspace;
+mod latency;
 mod load;
 mod news;
 mod park;

@@ -3,7 +3,7 @@
 use super::server_log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use tallybook_domain::fence::{Fence, Refusal, Uid};
+use tallybook_domain::fence::{Announcement, Fence, Refusal, Uid};
 
 /// How long something may be amiss before it is told.
 const LASTING_MS: u64 = 10_000;
@@ -24,6 +24,8 @@ pub struct News {
     quiet_ticks: u32,
     /// What has to be said to a primary that lacks ids which were handed out here: key and id.
     claimed: HashMap<Uid, String>,
+    /// The primary, where its last announcement did not name this server, and the names that it looked for.
+    uncounted: Option<(String, String)>,
 }
 
 /// What may pass by itself.
@@ -35,6 +37,8 @@ enum Trouble {
     Orphan(String),
     /// Two connections come from this address.
     Double(String),
+    /// The primary counts others, and not this server, by none of its names.
+    Uncounted(String, String),
 }
 
 impl fmt::Display for Trouble {
@@ -56,6 +60,11 @@ impl fmt::Display for Trouble {
                 "two connections come from {node}. If these are two replicas, ids can come twice: give each an address of \
                  its own (replica-announce-ip, replica-announce-port)"
             ),
+            Trouble::Uncounted(primary, me) => write!(
+                f,
+                "the primary {primary} does not count this server ({me}) among those that could take over; after a \
+                 promotion fenced allocators would wait"
+            ),
         }
     }
 }
@@ -76,15 +85,20 @@ impl News {
         self.claimed.insert(uid, format!("{key} {id}"));
     }
 
+    /// The primary has announced who could take over, and whether it is this server.
+    pub fn announced(&mut self, primary: &str, set: &Announcement, me: &[String]) {
+        let is_counted = !set.is_whole || me.iter().any(|name| set.nodes.contains(name));
+        self.uncounted = (!is_counted).then(|| (primary.to_owned(), me.join(", ")));
+    }
+
+    /// The connection to the primary has come or gone.
+    pub fn link_changed(&mut self) {
+        self.uncounted = None;
+    }
+
     /// Tells of what has been amiss for long.
-    pub fn look_at(&mut self, fence: &Fence, now_ms: u64) {
-        let electable = fence.electable();
-        let gone = electable.members().filter(|node| fence.acknowledged(node).is_none());
-        let troubles: BTreeSet<Trouble> = gone
-            .map(|node| Trouble::Gone(node.to_owned()))
-            .chain(electable.orphan_of().map(|node| Trouble::Orphan(node.to_owned())))
-            .chain(fence.doubles().map(|node| Trouble::Double(node.to_owned())))
-            .collect();
+    pub fn look_at(&mut self, fence: &Fence, is_primary: bool, now_ms: u64) {
+        let troubles = if is_primary { troubles_of(fence) } else { self.uncounted_now() };
         self.troubles.retain(|trouble, _| troubles.contains(trouble));
         for trouble in troubles {
             let text = trouble.to_string();
@@ -94,6 +108,10 @@ impl News {
                 tell(&text);
             }
         }
+    }
+
+    fn uncounted_now(&self) -> BTreeSet<Trouble> {
+        self.uncounted.iter().cloned().map(|(primary, me)| Trouble::Uncounted(primary, me)).collect()
     }
 
     /// The primary gets no acknowledgement: said at once, and again where that lasts.
@@ -134,10 +152,17 @@ impl News {
     }
 }
 
-/// The primary has announced who could take over, and this server is not among them.
-pub fn not_counted(primary: &str, me: &[String]) {
-    let me = me.join(", ");
-    tell(&format!("the primary {primary} does not count this server among those that could take over ({me})"));
+/// What is amiss for a primary that issues.
+fn troubles_of(fence: &Fence) -> BTreeSet<Trouble> {
+    if fence.marks().is_empty() {
+        return BTreeSet::new();
+    }
+    let electable = fence.electable();
+    let gone = electable.members().filter(|node| fence.acknowledged(node).is_none());
+    gone.map(|node| Trouble::Gone(node.to_owned()))
+        .chain(electable.orphan_of().map(|node| Trouble::Orphan(node.to_owned())))
+        .chain(fence.doubles().map(|node| Trouble::Double(node.to_owned())))
+        .collect()
 }
 
 /// So many allocators answer UNFENCED for a doubt.

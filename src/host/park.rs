@@ -1,9 +1,10 @@
 //! Clients that wait. On waking, the request is decided afresh, from its arguments on.
 
 use super::context::Context;
-use super::environment::{now_ms, took};
+use super::environment::now_ms;
 use super::fence;
 use super::guard::guard;
+use super::latency::took;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_LUA,
     REDISMODULE_CTX_FLAGS_MULTI, REDISMODULE_CTX_FLAGS_REPLICATED, RedisModuleBlockedClient, RedisModuleCmdFunc,

@@ -57,8 +57,9 @@ pub fn own_names(context: &Context) -> Vec<String> {
     let local = local.filter_map(|address| address.rsplit_once(':'));
     let local: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
     let hosts = Some(setting("slave-announce-ip")).filter(|host| !host.is_empty()).map_or(local, |host| [host].into());
-    let announced = Some(setting("slave-announce-port")).filter(|port| !port.is_empty() && port != "0");
-    let ports = announced.map_or_else(|| ["port", "tls-port"].map(setting).into(), |port| BTreeSet::from([port]));
+    let port = |name: &str| Some(setting(name)).filter(|port| !port.is_empty() && port != "0");
+    let listening = || ["port", "tls-port"].into_iter().filter_map(port).collect();
+    let ports: BTreeSet<String> = port("slave-announce-port").map_or_else(listening, |port| [port].into());
     let named = |host: &String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
     hosts.iter().flat_map(named).collect()
 }

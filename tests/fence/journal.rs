@@ -66,9 +66,8 @@ impl Remains {
         count * RECORD
     }
 
-    /// Starts a server on a copy of all that, with another journal, and has it go on.
-    #[track_caller]
-    fn go_on_with(&self, journal: &[u8], what: &str) {
+    /// A copy of all that, with another journal.
+    fn copy(&self, journal: &[u8]) -> Directory {
         let copy = Directory::create();
         for entry in fs::read_dir(self.home.path()).expect("a directory") {
             let path = entry.expect("a file").path();
@@ -77,6 +76,13 @@ impl Remains {
             }
         }
         fs::write(copy.path().join(JOURNAL), journal).expect("a journal");
+        copy
+    }
+
+    /// Starts a server on such a copy, and has it go on.
+    #[track_caller]
+    fn go_on_with(&self, journal: &[u8], what: &str) {
+        let copy = self.copy(journal);
         let server = server_in(copy.path()).config("tallybook.fence-window-max", WINDOW_MAX).start();
         let checker = Checker::new(what);
         self.runs.iter().for_each(|run| checker.note(run, 0));
@@ -114,6 +120,25 @@ fn a_journal_torn_at_any_byte_of_its_last_records_repeats_nothing() {
     for cut in (1..remains.needed()).step_by(scale(5, 1)) {
         remains.go_on_with(&whole[..whole.len() - cut], &format!("{cut} bytes cut off"));
     }
+}
+
+/// Where more than the last write is damaged, but not the header, the ids in use are all that an operator has to tell.
+#[test]
+fn a_journal_damaged_inside_wants_only_what_its_log_says() {
+    let remains = Remains::leave();
+    let mut journal = remains.journal.clone();
+    journal.extend([0x5a; 100]);
+    let copy = remains.copy(&journal);
+    let server = server_in(copy.path()).start();
+    let log = server.log();
+    assert!(log.contains("told them which ids are in use") && !log.contains("FORGET"), "{log}");
+    let mut client = server.connect();
+    assert!(client.error("IDBLOCK.RESERVE ids 10").contains("IDBLOCK.ADVANCE"));
+    wait_until("ADVANCE is safe", PATIENCE, || client.call(args!["IDBLOCK.ADVANCE", "ids", remains.last()]).is_ok());
+    let checker = Checker::new("ids");
+    remains.runs.iter().for_each(|run| checker.note(run, 0));
+    reserve_times(30, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 1);
+    checker.assert_unique();
 }
 
 /// What a file system may leave behind its last write.
@@ -286,6 +311,7 @@ fn two_servers_do_not_share_a_journal() {
     create(&mut other, "exact", "FENCE OFF");
     only_the_fence_is_closed(&mut other);
     assert!(!other.error("IDBLOCK.RESERVE ids 10").contains("ADVANCE"), "the journal may know it");
+    assert!(other.show("IDBLOCK.INFO ids fence-waiting-for").contains("its own journal"));
     reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     only_the_fence_is_closed(&mut other);
     checker.assert_unique();

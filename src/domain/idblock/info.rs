@@ -2,6 +2,7 @@
 
 use super::{IdBlock, Policy};
 use crate::environment::Environment;
+use crate::error::Error;
 use crate::info::{Field, Fields, Value};
 use crate::limits::RESERVE_COUNT_MAX;
 
@@ -47,7 +48,11 @@ impl IdBlock {
         let stand = (is_fenced && !environment.is_replica()).then(|| self.stand(environment));
         let is_doubted = stand.as_ref().is_some_and(|stand| stand.is_doubted);
         let waits = stand.as_ref().filter(|stand| stand.safe < stand.top).map(|_| environment.whom());
-        let waits = if is_doubted { Some("IDBLOCK.ADVANCE past every id in use".to_owned()) } else { waits };
+        let waits = match is_doubted.then(|| environment.doubt()) {
+            None => waits,
+            Some(Error::Unfenced(wait)) => Some(wait.whom),
+            Some(_) => Some("IDBLOCK.ADVANCE past every id in use".to_owned()),
+        };
         let safe = stand.as_ref().filter(|_| !is_doubted).and_then(|stand| id(stand.safe));
         fields.extend([
             Field::maybe("fence-mark", is_fenced.then(|| id(self.kept.mark)).flatten()),

@@ -13,6 +13,11 @@ const PAUSE_MS_MAX: u64 = 32;
 /// How long a node may take to answer before it is asked again: a message can be lost with its link.
 const PATIENCE_MS: u64 = 100;
 
+/// Whether what began then may be that old. Where the clock was set back, nobody knows.
+pub fn is_fresh(began_ms: u64, age_max_ms: u64, now_ms: u64) -> bool {
+    now_ms.checked_sub(began_ms).is_some_and(|age_ms| age_ms <= age_max_ms)
+}
+
 /// One that waits.
 pub trait Waiter {
     /// How old an answer may be for it, in milliseconds.
@@ -47,9 +52,9 @@ impl<W> Default for Inquiry<W> {
 impl<W: Waiter> Inquiry<W> {
     /// One more waits, from now on.
     pub fn join(&mut self, waiter: W, now_ms: u64) {
-        let age_ms = self.round.as_ref().map(|round| now_ms.saturating_sub(round.began_ms));
-        match (waiter.age_max_ms(), age_ms) {
-            (Some(max_ms), Some(age_ms)) if age_ms <= max_ms => self.joined.push(waiter),
+        let began_ms = self.round.as_ref().map(|round| round.began_ms);
+        match (waiter.age_max_ms(), began_ms) {
+            (Some(max_ms), Some(began_ms)) if is_fresh(began_ms, max_ms, now_ms) => self.joined.push(waiter),
             _ => self.later.push(waiter),
         }
     }

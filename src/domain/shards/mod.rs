@@ -29,7 +29,7 @@ mod tally;
 mod tests;
 
 pub use gather::{Foreign, Gather, Orders, Verdict};
-pub use inquiry::{Inquiry, Waiter};
+pub use inquiry::{Inquiry, Waiter, is_fresh};
 pub use message::{Answer, Ask, Message, Which};
 pub use slot::slot;
 pub use table::Table;
