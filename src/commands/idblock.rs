@@ -13,7 +13,7 @@ use tallybook_domain::limits::{
     START_DEFAULT, TIME_MS_MAX, WINDOW_MAX_MAX,
 };
 use tallybook_domain::options::KeyOptions;
-use tallybook_domain::permutation::{Alphabet, Codes};
+use tallybook_domain::permutation::{Alphabet, Code, Codes};
 use tallybook_domain::retry::Envelope;
 
 /// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]]
@@ -135,24 +135,24 @@ pub fn reserve(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 /// IDBLOCK.CODES key count [ATLEAST n] [IDMP producer token] [NOTE text]
 pub fn codes_of(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let (codes, _) = reserved(context, args, true)?;
-    Ok(Reply::Array(codes))
+    Ok(Reply::Codes(codes))
 }
 
 /// A reservation, and its codes if they are wanted.
-fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Reply>, Block), Error> {
+fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Code>, Block), Error> {
     let (request, envelope) = parse_reserve(args, codes)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let allocator = slot.require()?;
     let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
-    let shown = decision.reply().filter(|_| codes).map(|block| codes_reply(allocator, block)).unwrap_or_default();
+    let shown = decision.reply().filter(|_| codes).map(|block| codes_in(allocator, block)).unwrap_or_default();
     let block = conclude(context, slot, decision)?;
     Ok((shown, block))
 }
 
-fn codes_reply(allocator: &IdBlock, block: &Block) -> Vec<Reply> {
+fn codes_in(allocator: &IdBlock, block: &Block) -> Vec<Code> {
     let first = allocator.range().ordinal(block.first).unwrap_or(0);
-    (first..first.saturating_add(block.count)).map(|ordinal| code(allocator.codes(), ordinal)).collect()
+    allocator.codes().map(|codes| codes.encode_all(first, block.count)).unwrap_or_default()
 }
 
 fn code(codes: Option<&Codes>, ordinal: u64) -> Reply {

@@ -123,16 +123,18 @@ pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let pairs = parse_pairs(args)?;
     let environment = Live::new(context, log_default);
     let (mut slots, mut slot_of) = (Vec::with_capacity(pairs.len()), HashMap::with_capacity(pairs.len()));
-    for &(index, _) in &pairs {
-        if let Some(name) = args.get(index).filter(|name| !slot_of.contains_key(name)) {
-            slot_of.insert(name, slots.len());
+    let mut additions = Vec::with_capacity(pairs.len());
+    for (index, delta) in pairs {
+        let slot = *slot_of.entry(args.get(index)).or_insert(slots.len());
+        if slot == slots.len() {
             slots.push(open::<Counter>(context, args.key(index)?)?);
         }
+        additions.push((slot, delta));
     }
     let mut adding: Vec<_> = slots.iter().map(|slot| Adding::to(slot.value())).collect();
-    let (mut replies, mut steps, mut form) = (Vec::with_capacity(pairs.len()), Vec::new(), Form::Request);
-    for (index, delta) in pairs {
-        let slot = args.get(index).and_then(|name| slot_of.get(name)).copied().ok_or(Error::Internal)?;
+    let (mut replies, mut form) = (Vec::with_capacity(additions.len()), Form::Request);
+    let mut steps = Vec::with_capacity(additions.len());
+    for (slot, delta) in additions {
         let adding = adding.get_mut(slot).ok_or(Error::Internal)?;
         match adding.decide(delta, &environment)? {
             Decision::Unchanged(value) => replies.push(Reply::Int(value)),

@@ -88,6 +88,8 @@ const KEY_NAME: &[u8] = b"tallybook CODES";
 /// Symbols of the longest code: the largest space in the smallest alphabet, 2^62.
 const LENGTH_MAX: usize = 62;
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Ordinals that go through the network side by side.
+const LANES: usize = 4;
 /// The first byte that may be a symbol.
 const SYMBOL_FIRST: u8 = b'!';
 /// The rank of a byte that is no symbol.
@@ -327,12 +329,21 @@ impl Codes {
         if ordinal >= self.space {
             return None;
         }
-        // Ends: the cycle that leaves the space at `ordinal` comes back to it.
-        let mut value = self.permute(ordinal);
-        while value >= self.space {
-            value = self.permute(value);
+        let [value] = self.permute([ordinal]);
+        Some(self.write(self.walk(value)))
+    }
+
+    /// The codes of as many ordinals from `first` on, as far as there are any.
+    pub fn encode_all(&self, first: u64, count: u64) -> Vec<Code> {
+        let end = first.saturating_add(count).min(self.space);
+        let mut codes = Vec::with_capacity(usize::try_from(end.saturating_sub(first)).unwrap_or(0));
+        for start in (first..end).step_by(LANES) {
+            let mut lanes = [0; LANES];
+            lanes.iter_mut().zip(start..end).for_each(|(lane, ordinal)| *lane = ordinal);
+            let values = self.permute(lanes).into_iter().zip(start..end);
+            codes.extend(values.map(|(value, _)| self.write(self.walk(value))));
         }
-        Some(self.write(value))
+        codes
     }
 
     /// The ordinal of `code`; `None` for what is no code: another length or another symbol.
@@ -363,15 +374,29 @@ impl Codes {
         Codes::new(length, alphabet, secret).map_err(|error| Corrupt(error.reason()))
     }
 
-    /// Once through the network: a permutation of `0 .. a * b`.
+    /// Once through the network: a permutation of `0 .. a * b`. Each round waits for the one before it, so several
+    /// values next to each other take little longer than one.
     #[inline]
-    fn permute(&self, value: u64) -> u64 {
-        let (mut left, mut right) = (value / self.b, value % self.b);
+    fn permute<const N: usize>(&self, values: [u64; N]) -> [u64; N] {
+        let mut halves = values.map(|value| (value / self.b, value % self.b));
         for round in (0..self.rounds).step_by(2) {
-            left = add(left, self.f(round, right, self.a), self.a);
-            right = add(right, self.f(round | 1, left, self.b), self.b);
+            for (left, right) in &mut halves {
+                *left = add(*left, self.f(round, *right, self.a), self.a);
+            }
+            for (left, right) in &mut halves {
+                *right = add(*right, self.f(round | 1, *left, self.b), self.b);
+            }
         }
-        left.wrapping_mul(self.b.get()).wrapping_add(right)
+        halves.map(|(left, right)| left.wrapping_mul(self.b.get()).wrapping_add(right))
+    }
+
+    /// The cycle walk. It ends: the cycle that left the space comes back to where it came from.
+    #[inline]
+    fn walk(&self, mut value: u64) -> u64 {
+        while value >= self.space {
+            [value] = self.permute([value]);
+        }
+        value
     }
 
     /// Back through the network.

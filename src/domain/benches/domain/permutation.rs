@@ -20,6 +20,12 @@ fn encode(bencher: Bencher, length: u64) {
 }
 
 #[divan::bench(args = [4, 7, 10])]
+fn encode_all(bencher: Bencher, length: u64) {
+    let codes = codes(length);
+    bencher.counter(ItemsCount::new(ORDINALS)).bench_local(|| codes.encode_all(black_box(1000), ORDINALS));
+}
+
+#[divan::bench(args = [4, 7, 10])]
 fn decode(bencher: Bencher, length: u64) {
     let codes = codes(length);
     let written: Vec<_> = (0..ORDINALS).filter_map(|ordinal| codes.encode(ordinal)).collect();
