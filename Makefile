@@ -32,7 +32,7 @@ lint: ## Check formatting and lints, warnings denied
 
 bench: ## Measure what is promised about speed (BENCH=name for one, BENCH_QUICK=1)
 	@scripts/setup run
-	@cargo build --release --locked --lib
+	@cargo build --release --locked --lib --example floor
 	@cargo bench --quiet --locked --bench server
 
 fuzz: ## Feed every decoder with what libFuzzer makes up (TARGET=journal, RUNS=10000000)

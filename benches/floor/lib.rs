@@ -4,9 +4,9 @@
 //! ```text
 //!   FLOOR.GET key             opens the key, replies
 //!   FLOOR.NEXT key            opens the key, counts, replies
-//!   FLOOR.INCR key            the same, and replicates as it came, tells of the change
-//!   FLOOR.LOG key             the same, but reads the clock, asks who calls, and replicates another command with that
-//!   FLOOR.MINCR key ..        INCR for each key, and an array of replies
+//!   FLOOR.INCR key delta      the same, and replicates as it came, tells of the change
+//!   FLOOR.LOG key delta       the same, but reads the clock, asks who calls, and replicates another command with that
+//!   FLOOR.MINCR key delta ..  INCR for each key, and an array of replies
 //!   FLOOR.STRINGS count       an array of so many bulk strings of 8 bytes
 //! ```
 
@@ -32,6 +32,13 @@ type Strings = *mut *mut RedisModuleString;
 fn argument(argv: Strings, index: c_int) -> *mut RedisModuleString {
     // SAFETY: the server checks no arity for us, but the measurement sends as many as are read.
     unsafe { *argv.offset(index.try_into().expect("an index")) }
+}
+
+/// One of the arguments, as a number.
+fn number(argv: Strings, index: c_int) -> i64 {
+    let mut number = 0;
+    api!(RedisModule_StringToLongLong(argument(argv, index), &mut number));
+    number
 }
 
 /// Opens a key, adds to its value, and returns that.
@@ -70,7 +77,7 @@ unsafe extern "C" fn next(context: *mut RedisModuleCtx, argv: Strings, _: c_int)
 
 unsafe extern "C" fn incr(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
     let name = argument(argv, 1);
-    let value = added(context, name, 1);
+    let value = added(context, name, number(argv, 2));
     api!(RedisModule_ReplicateVerbatim(context));
     tell(context, name);
     api!(RedisModule_ReplyWithLongLong(context, value))
@@ -83,7 +90,7 @@ unsafe extern "C" fn log(context: *mut RedisModuleCtx, argv: Strings, _: c_int) 
     let client = api!(RedisModule_GetClientNameById(context, id));
     let mut entry = [0u8; 24];
     entry[..8].copy_from_slice(&api!(RedisModule_Milliseconds()).to_le_bytes());
-    let value = added(context, name, 1);
+    let value = added(context, name, number(argv, 2));
     let (command, format) = (c"floor.effect".as_ptr(), c"sb".as_ptr());
     api!(RedisModule_Replicate(context, command, format, name, entry.as_ptr(), entry.len()));
     tell(context, name);
@@ -101,17 +108,18 @@ unsafe extern "C" fn effect(context: *mut RedisModuleCtx, argv: Strings, _: c_in
 }
 
 unsafe extern "C" fn mincr(context: *mut RedisModuleCtx, argv: Strings, argc: c_int) -> c_int {
-    api!(RedisModule_ReplyWithArray(context, c_long::from(argc - 1)));
-    for name in (1..argc).map(|index| argument(argv, index)) {
-        api!(RedisModule_ReplyWithLongLong(context, added(context, name, 1)));
+    api!(RedisModule_ReplyWithArray(context, c_long::from(argc / 2)));
+    for index in (1..argc).step_by(2) {
+        let name = argument(argv, index);
+        let value = added(context, name, number(argv, index + 1));
         tell(context, name);
+        api!(RedisModule_ReplyWithLongLong(context, value));
     }
     api!(RedisModule_ReplicateVerbatim(context))
 }
 
 unsafe extern "C" fn strings(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
-    let mut count = 0;
-    api!(RedisModule_StringToLongLong(argument(argv, 1), &mut count));
+    let count = number(argv, 1);
     api!(RedisModule_ReplyWithArray(context, c_long::try_from(count).expect("a count")));
     for _ in 0..count {
         api!(RedisModule_ReplyWithStringBuffer(context, c"8 bytes.".as_ptr(), 8));
@@ -142,7 +150,7 @@ const COMMANDS: [(&CStr, &CStr, [c_int; 3], Command); 7] = [
     (c"floor.incr", c"write fast deny-oom", [1, 1, 1], incr),
     (c"floor.log", c"write fast deny-oom", [1, 1, 1], log),
     (c"floor.effect", c"write", [1, 1, 1], effect),
-    (c"floor.mincr", c"write deny-oom", [1, -1, 1], mincr),
+    (c"floor.mincr", c"write deny-oom", [1, -1, 2], mincr),
     (c"floor.strings", c"readonly", [0, 0, 0], strings),
 ];
 

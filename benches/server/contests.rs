@@ -19,6 +19,8 @@ pub struct Contest {
     pub setup: Vec<String>,
     pub ours: Side,
     pub rival: Side,
+    /// The same by a module that does only what the server asks of it (`benches/floor`).
+    pub floor: String,
     pub pipeline: u64,
     /// Bare, with AOF, with AOF and replica.
     pub goals: [f64; 3],
@@ -65,17 +67,26 @@ fn next() -> Side {
 }
 
 fn mincr(counters: usize) -> Side {
-    let pairs: String = (0..counters).map(|number| format!(" tally-counter:{number:02} 1")).collect();
-    side("MINCR of 64, increments", format!("SCOUNTER.MINCR{pairs}"), counters as f64)
+    side("MINCR of 64, increments", format!("SCOUNTER.MINCR{}", pairs("tally", counters)), counters as f64)
+}
+
+/// So many keys, and what is added to each.
+fn pairs(prefix: &str, counters: usize) -> String {
+    (0..counters).map(|number| format!(" {prefix}-counter:{number:02} 1")).collect()
+}
+
+fn floor(command: &str) -> String {
+    format!("FLOOR.{command} floor-counter:01")
 }
 
 /// All pairs.
 pub fn contests() -> Vec<Contest> {
-    let pair = |name, setup: &[String], ours, rival, goal| Contest {
+    let pair = |name, setup: &[String], ours, rival, floor, goal| Contest {
         name,
         setup: [&[format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1")], setup].concat(),
         ours,
         rival,
+        floor,
         pipeline: PIPELINE,
         goals: [goal; 3],
     };
@@ -86,21 +97,26 @@ pub fn contests() -> Vec<Contest> {
     let once = format!("SCOUNTER.INCR {COUNTER} 1 IDMP worker-1 {TOKEN}");
     let reserve = format!("IDBLOCK.RESERVE {BLOCK} 1000");
     let hundred = format!("IDBLOCK.CODES {BLOCK} 100");
+    let (incr_floor, log_floor) = (format!("{} 1", floor("INCR")), format!("{} 1", floor("LOG")));
+    let token_floor = format!("{log_floor} IDMP worker-1 {TOKEN}");
+    let mincr_floor = format!("FLOOR.MINCR{}", pairs("floor", 64));
     vec![
-        pair("incr", &[], incr("INCR"), incrby(), 0.92),
+        pair("incr", &[], incr("INCR"), incrby(), incr_floor.clone(), 0.92),
         pair(
             "get",
             &[],
             side("GET", format!("SCOUNTER.GET {COUNTER}"), 1.0),
             side("GET of an integer", format!("GET {NATIVE}"), 1.0),
+            floor("GET"),
             0.92,
         ),
-        pair("log", &logged, incr("INCR, LOG MAXLEN 1000"), incrby(), 0.65),
+        pair("log", &logged, incr("INCR, LOG MAXLEN 1000"), incrby(), log_floor.clone(), 0.65),
         pair(
             "log-script",
             &logged,
             incr("INCR, LOG MAXLEN 1000"),
             script("script: INCRBY, XADD", LOGGED, format!("{keys} 1"), 2),
+            log_floor.clone(),
             4.0,
         ),
         pair(
@@ -108,16 +124,24 @@ pub fn contests() -> Vec<Contest> {
             &[],
             side("INCR, IDMP", once, 1.0),
             script("script: SET NX, INCRBY, XADD", RETRIED, format!("{keys} {TOKEN} 1"), 3),
+            token_floor,
             5.0,
         ),
-        pair("mincr", &[], mincr(64), incrby(), 3.0),
-        Contest { goals: [1.0, 1.2, 1.2], ..pair("next", &block, next(), incrby(), 1.0) },
-        pair("reserve", &block, side("RESERVE 1000, default log", reserve, 1.0), incrby(), 0.60),
-        pair("codes", &codes, side("CODES 100, codes", hundred, 100.0), incrby(), 5.0),
-        Contest { pipeline: 1, ..pair("incr-alone", &[], incr("INCR, no pipeline"), incrby(), 0.98) },
+        pair("mincr", &[], mincr(64), incrby(), mincr_floor, 3.0),
+        Contest { goals: [1.0, 1.2, 1.2], ..pair("next", &block, next(), incrby(), floor("NEXT"), 1.0) },
+        pair("reserve", &block, side("RESERVE 1000, default log", reserve, 1.0), incrby(), log_floor, 0.60),
+        pair("codes", &codes, side("CODES 100, codes", hundred, 100.0), incrby(), "FLOOR.STRINGS 100".to_owned(), 5.0),
+        Contest { pipeline: 1, ..pair("incr-alone", &[], incr("INCR, no pipeline"), incrby(), incr_floor, 0.98) },
         Contest {
             pipeline: 1,
-            ..pair("next-alone", &block, Side { label: "NEXT, fenced, no pipeline", ..next() }, incrby(), 0.98)
+            ..pair(
+                "next-alone",
+                &block,
+                Side { label: "NEXT, fenced, no pipeline", ..next() },
+                incrby(),
+                floor("NEXT"),
+                0.98,
+            )
         },
     ]
 }

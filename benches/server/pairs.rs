@@ -1,4 +1,4 @@
-//! Throughput: our command and its rival in turn.
+//! Throughput: our command, its rival, and the floor in turn.
 
 use crate::contests::{Contest, Side, contests};
 use crate::load::{Load, Run};
@@ -11,12 +11,14 @@ const NOTE: &str = "\
 50 clients on a unix socket, pipelines of 64 unless it says otherwise. `ratio`: of the rates. `by CPU`: of the time\n\
 that the server's main thread takes for one, which other load on the machine, the client and the replica do not\n\
 touch. `busy`: how much of the time it worked, ours and its rival's; well below 100 % something else was the limit: the\n\
-client, the transport, other load.";
+client, the transport, other load. `floor`: by CPU, the same as `ratio` for a module that only does what the server\n\
+asks of it for such a command (benches/floor), checks nothing and stores an integer; `of floor`: how close we are.";
 
 /// What a pair came to, round by round.
 struct Rounds {
     ours: Vec<Run>,
     rivals: Vec<Run>,
+    floors: Vec<Run>,
 }
 
 pub fn names() -> Vec<&'static str> {
@@ -24,8 +26,10 @@ pub fn names() -> Vec<&'static str> {
 }
 
 pub fn measure(scope: &Scope) -> Table {
-    let columns =
-        ["name", "measured", "against", "setting", "rate", "rival's", "ratio", "by CPU", "busy", "goal", "met"];
+    let columns = [
+        "name", "measured", "against", "setting", "rate", "rival's", "ratio", "by CPU", "busy", "goal", "met", "floor",
+        "of floor",
+    ];
     let mut table = Table::new("Throughput", NOTE, columns);
     for contest in contests().iter().filter(|contest| scope.wants(contest.name)) {
         for (setting, goal) in Setting::ALL.into_iter().zip(contest.goals) {
@@ -39,15 +43,19 @@ pub fn measure(scope: &Scope) -> Table {
 fn compete(contest: &Contest, setting: Setting, scope: &Scope) -> Rounds {
     let stage = setting.stage();
     let [ours, rival] = [&contest.ours, &contest.rival].map(|side| load(side, contest.pipeline, &stage));
+    let floor = Load { command: contest.floor.split(' ').map(str::to_owned).collect(), pipeline: contest.pipeline };
     stage.reset(&contest.setup);
-    let [our_requests, rival_requests] = [&ours, &rival].map(|load| load.requests_in(scope.seconds(), &stage.server));
-    let run = |load: &Load, requests| {
-        stage.reset(&contest.setup);
-        load.run(requests, &stage.server)
-    };
-    let round = |_| (run(&ours, our_requests), run(&rival, rival_requests));
-    let (ours, rivals) = (0..scope.rounds()).map(round).unzip();
-    Rounds { ours, rivals }
+    let loads = [ours, rival, floor].map(|load| (load.requests_in(scope.seconds(), &stage.server), load));
+    let mut rounds = Rounds { ours: Vec::new(), rivals: Vec::new(), floors: Vec::new() };
+    for _ in 0..scope.rounds() {
+        for (runs, (requests, load)) in
+            [&mut rounds.ours, &mut rounds.rivals, &mut rounds.floors].into_iter().zip(&loads)
+        {
+            stage.reset(&contest.setup);
+            runs.push(load.run(*requests, &stage.server));
+        }
+    }
+    rounds
 }
 
 fn load(side: &Side, pipeline: u64, stage: &Stage) -> Load {
@@ -62,12 +70,14 @@ fn load(side: &Side, pipeline: u64, stage: &Stage) -> Load {
     Load { command, pipeline }
 }
 
-fn row(contest: &Contest, setting: Setting, rounds: &Rounds, goal: f64) -> [String; 11] {
+fn row(contest: &Contest, setting: Setting, rounds: &Rounds, goal: f64) -> [String; 13] {
     let Contest { ours, rival, .. } = contest;
     let pairs = || rounds.ours.iter().zip(&rounds.rivals);
     let worth = ours.units / rival.units;
     let ratio = Spread::of(pairs().map(|(ours, rivals)| ours.rate / rivals.rate * worth));
     let by_cpu = Spread::of(pairs().map(|(ours, rivals)| rivals.cpu_ns / ours.cpu_ns * worth));
+    let floors = || rounds.floors.iter().zip(&rounds.rivals);
+    let floor = Spread::of(floors().map(|(floor, rivals)| rivals.cpu_ns / floor.cpu_ns * worth));
     let rate = |runs: &[Run], units| thousands(units * Spread::of(runs.iter().map(|run| run.rate)).median);
     let busy = |runs: &[Run]| (100.0 * Spread::of(runs.iter().map(Run::busy)).median).round();
     [
@@ -82,5 +92,7 @@ fn row(contest: &Contest, setting: Setting, rounds: &Rounds, goal: f64) -> [Stri
         format!("{} / {} %", busy(&rounds.ours), busy(&rounds.rivals)),
         format!("{goal:.2}"),
         verdict(ratio.median >= goal),
+        format!("{:.2}", floor.median),
+        format!("{:.0} %", 100.0 * by_cpu.median / floor.median),
     ]
 }

@@ -1,8 +1,9 @@
 //! The servers of a measurement. The server has a core of its own; the client, and the replica where there is one,
 //! share another.
 
-use crate::harness::{Builder, Client, Cluster, Server, synced};
+use crate::harness::{Builder, Client, Cluster, Server, module_path, synced};
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, id};
 use std::thread::available_parallelism;
 
@@ -46,7 +47,14 @@ impl Setting {
 }
 
 fn on_core(core: &str) -> Builder {
-    Server::builder().config("server_cpulist", core).config("bio_cpulist", core)
+    let floor = beside_the_module("examples/libfloor.so");
+    Server::builder().config("server_cpulist", core).config("bio_cpulist", core).config("loadmodule", floor.display())
+}
+
+fn beside_the_module(name: &str) -> PathBuf {
+    let path = module_path().with_file_name(name);
+    assert!(path.exists(), "{} is missing: cargo build --release --example floor", path.display());
+    path
 }
 
 /// Nothing but the load takes part: no rewrites, and a replica that lags is not cut off.

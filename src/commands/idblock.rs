@@ -28,8 +28,8 @@ fn create_unredacted(context: &Context, args: &Args<'_>) -> Result<Reply, Error>
     let request = parse_create(args)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = IdBlock::decide_create(slot.value(), &request, &environment)?;
-    let created = conclude(context, slot, decision)?;
+    let decided = IdBlock::decide_create(slot.value(), &request, &environment);
+    let created = conclude(context, slot, decided)?;
     Ok(if created { Reply::OK } else { Reply::Nil })
 }
 
@@ -146,7 +146,7 @@ fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Code
     let allocator = slot.require()?;
     let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
     let shown = decision.reply().filter(|_| codes).map(|block| codes_in(allocator, block)).unwrap_or_default();
-    let block = conclude(context, slot, decision)?;
+    let block = conclude(context, slot, Ok(decision))?;
     Ok((shown, block))
 }
 
@@ -186,8 +186,8 @@ pub fn next(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     }
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_next(&envelope, &environment)?;
-    conclude(context, slot, decision).map(Reply::Int)
+    let decided = slot.require()?.decide_next(&envelope, &environment);
+    conclude(context, slot, decided).map(Reply::Int)
 }
 
 /// IDBLOCK.ADVANCE key id
@@ -196,8 +196,8 @@ pub fn advance(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let id = integer("id", required(args, 2)?)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_advance(id, &environment)?;
-    conclude(context, slot, decision).map(|()| Reply::OK)
+    let decided = slot.require()?.decide_advance(id, &environment);
+    conclude(context, slot, decided).map(|()| Reply::OK)
 }
 
 /// IDBLOCK.ENCODE key id [id ..]
@@ -282,5 +282,5 @@ pub fn keep(context: &Context, key: Key<'_>) -> bool {
     let Ok(slot) = open::<IdBlock>(context, key) else { return false };
     let environment = Live::new(context, log_default);
     let Some(decision) = slot.value().map(|allocator| allocator.decide_keep(&environment)) else { return false };
-    conclude(context, slot, decision).unwrap_or(false)
+    conclude(context, slot, Ok(decision)).unwrap_or(false)
 }

@@ -5,6 +5,7 @@ use super::info::fields_reply;
 use super::log::{LogEntry, range};
 use crate::config::log_default;
 use crate::host::{Args, Context, Live, Reply, Step, conclude, conclude_all, execute, open, read};
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
 use tallybook_domain::audit::{CounterChange, Entry};
 use tallybook_domain::bounds::Bounds;
@@ -52,8 +53,8 @@ fn parse_add<'a>(args: &Args<'a>) -> Result<(i64, Envelope<'a>), Error> {
 fn add(context: &Context, args: &Args<'_>, request: &Add, envelope: &Envelope<'_>) -> Result<Reply, Error> {
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = Counter::decide_add(slot.value(), request, envelope, &environment)?;
-    conclude(context, slot, decision).map(Reply::Int)
+    let decided = Counter::decide_add(slot.value(), request, envelope, &environment);
+    conclude(context, slot, decided).map(Reply::Int)
 }
 
 /// SCOUNTER.INCREX key [BYINT n] [LBOUND n] [UBOUND n] [SATURATE] [EX s|PX ms|EXAT s|PXAT ms|PERSIST]
@@ -62,8 +63,8 @@ pub fn increx(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let (request, envelope) = parse_increx(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = Counter::decide_increx(slot.value(), slot.expires_ms(), &request, &envelope, &environment)?;
-    let (value, applied) = conclude(context, slot, decision)?;
+    let decided = Counter::decide_increx(slot.value(), slot.expires_ms(), &request, &envelope, &environment);
+    let (value, applied) = conclude(context, slot, decided)?;
     Ok(Reply::Array(vec![value.map_or(Reply::Nil, Reply::Int), Reply::Int(applied)]))
 }
 
@@ -122,8 +123,8 @@ pub fn mget(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let pairs = parse_pairs(args)?;
     let environment = Live::new(context, log_default);
-    let (mut slots, mut slot_of) = (Vec::with_capacity(pairs.len()), HashMap::with_capacity(pairs.len()));
-    let mut additions = Vec::with_capacity(pairs.len());
+    let mut slot_of = HashMap::with_capacity_and_hasher(pairs.len(), RandomState::default());
+    let (mut slots, mut additions) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
     for (index, delta) in pairs {
         let slot = *slot_of.entry(args.get(index)).or_insert(slots.len());
         if slot == slots.len() {
@@ -165,8 +166,8 @@ pub fn set(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let slot = open::<Counter>(context, args.key(1)?)?;
     let before = shown(slot.value());
     let environment = Live::new(context, log_default);
-    let decision = Counter::decide_set(slot.value(), &request, &environment)?;
-    let done = conclude(context, slot, decision)?;
+    let decided = Counter::decide_set(slot.value(), &request, &environment);
+    let done = conclude(context, slot, decided)?;
     Ok(match (get, done) {
         (true, _) => before,
         (false, true) => Reply::OK,
@@ -195,8 +196,8 @@ pub fn create(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = parse_create(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = Counter::decide_create(slot.value(), &request, &environment)?;
-    let created = conclude(context, slot, decision)?;
+    let decided = Counter::decide_create(slot.value(), &request, &environment);
+    let created = conclude(context, slot, decided)?;
     Ok(if created { Reply::OK } else { Reply::Nil })
 }
 
@@ -224,8 +225,8 @@ pub fn alter(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = parse_alter(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_alter(&request, &environment)?;
-    conclude(context, slot, decision).map(|()| Reply::OK)
+    let decided = slot.require()?.decide_alter(&request, &environment);
+    conclude(context, slot, decided).map(|()| Reply::OK)
 }
 
 fn parse_alter(args: &Args<'_>) -> Result<Alter, Error> {
@@ -263,8 +264,8 @@ pub fn hold(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let (request, envelope) = parse_hold(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_hold(&request, &envelope, &environment)?;
-    let id = conclude(context, slot, decision)?;
+    let decided = slot.require()?.decide_hold(&request, &envelope, &environment);
+    let id = conclude(context, slot, decided)?;
     Ok(Reply::wide(id))
 }
 
@@ -287,8 +288,8 @@ pub fn commit(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = parse_commit(args)?;
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_commit(&request, &environment)?;
-    conclude(context, slot, decision).map(Reply::Int)
+    let decided = slot.require()?.decide_commit(&request, &environment);
+    conclude(context, slot, decided).map(Reply::Int)
 }
 
 fn parse_commit<'a>(args: &Args<'a>) -> Result<Commit<'a>, Error> {
@@ -313,8 +314,8 @@ pub fn release(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let request = Release { id: hold_id(required(args, 2)?)? };
     let slot = open::<Counter>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
-    let decision = slot.require()?.decide_release(&request, &environment)?;
-    conclude(context, slot, decision).map(|()| Reply::OK)
+    let decided = slot.require()?.decide_release(&request, &environment);
+    conclude(context, slot, decided).map(|()| Reply::OK)
 }
 
 fn hold_id(word: &[u8]) -> Result<u64, Error> {

@@ -22,7 +22,7 @@ pub enum Decision<E, R> {
         /// What changes at once.
         effect: Option<E>,
         /// What to wait for.
-        wait: Wait,
+        wait: Box<Wait>,
     },
 }
 

@@ -50,7 +50,7 @@ pub trait Environment {
     /// Whom a raise that is not safe yet waits for, in words.
     fn whom(&self) -> String;
     /// A wait for `count` ids of an allocator, until a raise is safe.
-    fn wait(&self, ticket: Ticket, uid: &Uid, count: u64) -> Wait {
-        Wait { ticket, uid: *uid, count, whom: String::new() }
+    fn wait(&self, ticket: Ticket, uid: &Uid, count: u64) -> Box<Wait> {
+        Box::new(Wait { ticket, uid: *uid, count, whom: String::new() })
     }
 }

@@ -16,18 +16,20 @@ use tallybook_domain::error::Error;
 use tallybook_domain::stored;
 use tallybook_domain::wire::Corrupt;
 
-/// Carries out a decision and returns its reply.
+/// Carries out what was decided, if it was no refusal, and returns the reply. It comes as it was made, and stays where
+/// it is: effects are large enough for each move of one to show in what an increment costs.
 pub fn conclude<'a, T: ValueType, R>(
     context: &Context,
     slot: Slot<'_, T>,
-    decision: Decision<T::Effect<'a>, R>,
+    decided: Result<Decision<T::Effect<'a>, R>, Error>,
 ) -> Result<R, Error> {
-    match decision {
-        Decision::Unchanged(reply) => Ok(reply),
-        Decision::Changed { effect, reply, form } => carry_out(context, slot, &effect, form).map(|()| reply),
-        Decision::Wait { effect, wait } => {
+    match decided {
+        Err(error) => Err(error),
+        Ok(Decision::Unchanged(reply)) => Ok(reply),
+        Ok(Decision::Changed { ref effect, reply, form }) => carry_out(context, slot, effect, form).map(|()| reply),
+        Ok(Decision::Wait { effect, wait }) => {
             effect.map_or(Ok(()), |effect| carry_out(context, slot, &effect, Form::Effect))?;
-            Err(Error::Unfenced(Box::new(wait)))
+            Err(Error::Unfenced(wait))
         }
     }
 }

@@ -145,9 +145,9 @@ where
     let outcome = unsafe { outcome::<F>(&context, argv, argc) };
     guard(
         || context.send(&Err(Error::Internal)),
-        || match outcome {
-            Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => STALLED.one(),
-            outcome => context.send(&outcome.map_err(named)),
+        || match &outcome {
+            Err(Error::Unfenced(wait)) if park(&context, wait, Some(again::<F>), Some(late)) => STALLED.one(),
+            outcome => tell(&context, outcome),
         },
     );
     0
@@ -165,7 +165,7 @@ where
         // SAFETY: the server keeps the arguments of a client that waits.
         false => unsafe { outcome::<F>(&context, argv, argc) },
     };
-    guard(|| context.send(&Err(Error::Internal)), || context.send(&outcome.map_err(named)));
+    guard(|| context.send(&Err(Error::Internal)), || tell(&context, &outcome));
     0
 }
 
@@ -177,17 +177,19 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
         || {
             has_waited(&context);
             TIMED_OUT.one();
-            context.send(&Err(named(Error::Unfenced(Box::default()))));
+            tell(&context, &Err(Error::Unfenced(Box::default())));
         },
     );
     0
 }
 
-/// Whom everybody waits for is looked up when somebody is told.
-fn named(error: Error) -> Error {
-    match error {
-        Error::Unfenced(wait) => Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..*wait })),
-        error => error,
+/// Sends an outcome. Whom everybody waits for is looked up when somebody is told.
+fn tell(context: &Context, outcome: &Result<Reply, Error>) {
+    match outcome {
+        Err(Error::Unfenced(wait)) => {
+            context.send(&Err(Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..**wait }))));
+        }
+        outcome => context.send(outcome),
     }
 }
 

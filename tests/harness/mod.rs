@@ -39,7 +39,7 @@ pub(crate) use command::args;
 pub use command::{Argument, Command};
 pub use digest::{Digests, assert_same_digests};
 pub use directory::Directory;
-pub use environment::{is_sanitized, scale, seed, server_name};
+pub use environment::{is_sanitized, module_path, scale, seed, server_name};
 pub use events::Events;
 pub use pair::{Pair, synced};
 pub use port::free as free_port;

@@ -78,15 +78,15 @@ impl Counter {
         if let Some(reply) = replay(counter.and_then(Counter::tokens), envelope.token, request, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let mut decision = Adding::to(counter).decide(request.delta, environment)?;
-        if let Decision::Changed { effect, reply, form } = &mut decision {
+        let mut decided = Adding::to(counter).decide(request.delta, environment);
+        if let Ok(Decision::Changed { effect, reply, form }) = &mut decided {
             if envelope.token.is_some() || !envelope.note.is_empty() {
                 dress(counter, effect, envelope.note, environment);
                 *form = Form::Effect;
             }
             effect.pinned = pin(envelope.token, request, reply);
         }
-        Ok(decision)
+        decided
     }
 
     /// Decides on an INCREX. `expires_ms` is when the key expires so far.

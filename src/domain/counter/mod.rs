@@ -140,7 +140,7 @@ impl Counter {
             return Ok(());
         }
         let (at_ms, log, limits) = (effect.at_ms, effect.log(), effect.setup.as_ref().and_then(|setup| setup.limits));
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
         self.check_ledger(posting, outcome.change)?;
 
         // From here on the change must succeed.
@@ -154,11 +154,11 @@ impl Counter {
             for hold in extras.holds.expire(at_ms, memory_ms) {
                 let delta = hold.amount.into();
                 let change = CounterChange { op: CounterOp::HoldExpired, delta, value: outcome.before };
-                extras.ledger.append(effect.stamp.map(|_| &Stamp::NOBODY), at_ms, change)?;
+                extras.ledger.append(effect.stamp.as_ref().map(|_| &Stamp::NOBODY), at_ms, change)?;
             }
         }
         extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
-        extras.ledger.append(effect.stamp.as_ref(), at_ms, outcome.change)?;
+        extras.ledger.append(effect.stamp.as_deref(), at_ms, outcome.change)?;
         extras.ledger.pin(effect.pinned.as_deref(), at_ms)?;
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
     }

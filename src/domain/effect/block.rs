@@ -75,7 +75,7 @@ pub struct BlockEffect<'a> {
     /// What only this process knows: it is no part of the bytes.
     pub issued: Option<Issued>,
     /// The entry that it leaves in the log.
-    pub stamp: Option<Stamp<'a>>,
+    pub stamp: Option<Box<Stamp<'a>>>,
     /// The token that stands for it.
     pub pinned: Option<Box<Pinned<'a>>>,
 }
@@ -133,7 +133,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             put_u64(out, mark);
             put_u64(out, drawn);
         }
-        put_stamp(self.stamp.as_ref(), out);
+        put_stamp(self.stamp.as_deref(), out);
         put_pinned(self.pinned.as_deref(), out);
     }
 
@@ -159,7 +159,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             tag::LOW => self.low = true,
             tag::CODES => self.codes = true,
             tag::WINDOWED => self.windowed = Some((reader.u64()?, reader.u64()?)),
-            tag::STAMP => self.stamp = Some(take_stamp(reader)?),
+            tag::STAMP => self.stamp = Some(Box::new(take_stamp(reader)?)),
             tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
             _ => return Err(Corrupt("unknown part of an allocator's effect")),
         }
@@ -167,7 +167,7 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
     }
 
     fn stamp_mut(&mut self) -> Option<&mut Stamp<'a>> {
-        self.stamp.as_mut()
+        self.stamp.as_deref_mut()
     }
 
     fn expiry(&self) -> Option<Expiry> {

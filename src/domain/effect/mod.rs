@@ -103,9 +103,9 @@ impl<'a> Stamp<'a> {
     pub const NOBODY: Stamp<'static> = Stamp { user: b"", client: b"", note: b"" };
 
     /// The stamp of the one who sent the command.
-    pub fn new(note: &'a [u8], environment: &'a impl Environment) -> Self {
+    pub fn new(note: &'a [u8], environment: &'a impl Environment) -> Box<Self> {
         let caller = environment.caller();
-        Stamp { user: caller.user, client: caller.client, note }
+        Box::new(Stamp { user: caller.user, client: caller.client, note })
     }
 
     /// The entry of a change that is made at `at_ms`.

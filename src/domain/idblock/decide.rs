@@ -19,7 +19,7 @@ enum Taken<'a> {
     /// The ids, and what has to change with them.
     Now(Reserved, Block, BlockEffect<'a>),
     /// The mark that may have to be raised for it, and what to wait for.
-    Later(Option<BlockEffect<'a>>, Wait),
+    Later(Option<BlockEffect<'a>>, Box<Wait>),
 }
 
 impl IdBlock {

@@ -193,7 +193,7 @@ impl IdBlock {
             }
         };
         let BlockEffect { at_ms, log, limits, .. } = *effect;
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_deref() };
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
         let logged = effect.reserved.is_some() || effect.advanced.is_some();
         if logged && self.log().is_some() && effect.stamp.is_none() {
             return Err(Corrupt("no log entry where there is a log"));
@@ -212,7 +212,7 @@ impl IdBlock {
             None => {}
         }
         self.kept.ledger.set_options(posting);
-        self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
+        self.kept.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
         self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
     }
 
