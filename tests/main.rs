@@ -6,6 +6,7 @@ mod audit;
 mod blocks;
 mod commands;
 mod counters;
+mod defrag;
 mod documents;
 mod fence;
 mod golden;

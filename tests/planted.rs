@@ -1,6 +1,7 @@
 //! A panic wherever the server calls the module, planted with `CONFIG SET tallybook.plant`: the caller hears of an
 //! internal error, the log names the place, the keys stay as they were, and the server goes on.
 
+use crate::defrag;
 use crate::documents::{source, sources};
 use crate::harness::*;
 use std::collections::BTreeSet;
@@ -128,6 +129,18 @@ fn a_value_that_cannot_be_loaded_or_measured_leaves_the_others_alone() {
         let _ = world.client.call(command); // there is no error to answer with
         world.assert_untouched(place);
     }
+}
+
+#[test]
+fn a_value_that_cannot_be_moved_stays_where_it_is() {
+    if !defrag::is_possible() {
+        return;
+    }
+    let mut world = World::new();
+    defrag::defragment(&mut world.client, 20_000);
+    world.plant("defrag::defrag<");
+    world.wait_for_strike("defrag::defrag<");
+    assert_eq!(world.client.int("SCOUNTER.GET views"), 5);
 }
 
 #[test]

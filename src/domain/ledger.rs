@@ -5,6 +5,7 @@ use crate::effect::{Pinned, Stamp};
 use crate::idempotency::{Limits, REPLY_LEN_MAX, Tokens};
 use crate::info::{Extent, Field, Fields};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
+use crate::relocate::Mover;
 use crate::stored::{Tag, section};
 use crate::wire::{Corrupt, Reader, put_u64};
 
@@ -177,6 +178,16 @@ impl<C: Change> Ledger<C> {
     /// Bytes on the heap.
     pub fn memory(&self) -> usize {
         self.log().map_or(0, Log::memory).saturating_add(self.tokens().map_or(0, Tokens::memory))
+    }
+
+    /// Lets what it owns move.
+    pub fn relocate(&mut self, mover: &mut impl Mover) {
+        if let Some(log) = &mut self.log {
+            log.relocate(mover);
+        }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.relocate(mover);
+        }
     }
 
     /// Pieces to free.

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod limits;
 pub mod options;
 pub mod permutation;
+pub mod relocate;
 pub mod retry;
 pub mod shards;
 #[cfg(test)]

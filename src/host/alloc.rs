@@ -16,7 +16,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
 
 /// What the server's allocator aligns to on every platform it runs on.
-const ALIGNED_TO: usize = 8;
+pub(super) const ALIGNED_TO: usize = 8;
 
 /// The server's allocator; the system's where there is no server, as in a test that links the crate.
 struct ServerAlloc;

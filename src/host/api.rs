@@ -67,6 +67,7 @@ needed![
     RedisModule_CreateDataType,
     RedisModule_CreateString,
     RedisModule_CreateTimer,
+    RedisModule_DefragAlloc,
     RedisModule_DigestAddStringBuffer,
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,

@@ -14,6 +14,7 @@ mod commit;
 mod config;
 mod context;
 mod count;
+mod defrag;
 mod environment;
 mod event;
 mod eviction;

@@ -2,6 +2,7 @@
 
 use super::context::{Context, bytes};
 use super::count;
+use super::defrag::defrag;
 use super::fence;
 use super::guard::guard;
 use redis_module::raw::{
@@ -18,6 +19,7 @@ use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
 use tallybook_domain::info::Extent;
 use tallybook_domain::limits::RESTORE_BATCH_BYTES;
+use tallybook_domain::relocate::Mover;
 use tallybook_domain::stored::{self, Stored};
 use tallybook_domain::wire::Corrupt;
 
@@ -73,6 +75,8 @@ pub trait ValueType: Stored + Clone + 'static {
     fn memory(&self) -> usize;
     /// Pieces to free.
     fn allocations(&self) -> usize;
+    /// Lets everything that it owns move.
+    fn relocate(&mut self, mover: &mut impl Mover);
 }
 
 /// The server's handle of a type, known from load on.
@@ -114,7 +118,7 @@ pub(super) fn register<T: ValueType>(context: *mut RedisModuleCtx) -> Result<(),
         free_effort: None,
         unlink: None,
         copy: None,
-        defrag: None,
+        defrag: Some(defrag::<T>),
         unlink2: None,
         aux_save2: None,
     };

@@ -7,6 +7,7 @@ use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
 use tallybook_domain::idblock::{IdBlock, Issued};
 use tallybook_domain::info::Extent;
+use tallybook_domain::relocate::Mover;
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -87,5 +88,9 @@ impl ValueType for IdBlock {
 
     fn allocations(&self) -> usize {
         IdBlock::allocations(self)
+    }
+
+    fn relocate(&mut self, mover: &mut impl Mover) {
+        IdBlock::relocate(self, mover);
     }
 }

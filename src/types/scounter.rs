@@ -6,6 +6,7 @@ use tallybook_domain::counter::Counter;
 use tallybook_domain::effect::{Changed, CounterEffect};
 use tallybook_domain::error::Kind;
 use tallybook_domain::info::Extent;
+use tallybook_domain::relocate::Mover;
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -56,5 +57,9 @@ impl ValueType for Counter {
 
     fn allocations(&self) -> usize {
         Counter::allocations(self)
+    }
+
+    fn relocate(&mut self, mover: &mut impl Mover) {
+        Counter::relocate(self, mover);
     }
 }

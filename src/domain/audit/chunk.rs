@@ -45,6 +45,7 @@
 use super::entry::{CHANGE_LEN_MAX, Change, Entry, EntryId};
 use super::names::{Name, Names, hash_of};
 use crate::limits::NAME_LEN_MAX;
+use crate::relocate::Mover;
 use crate::wire::{Corrupt, Reader, put_u64};
 
 /// Bytes of a chunk.
@@ -184,6 +185,10 @@ impl<C: Change> Encoder<C> {
     }
 
     /// Heap allocations.
+    pub(super) fn relocate(&mut self, mover: &mut impl Mover) {
+        mover.bytes(&mut self.bytes);
+    }
+
     pub(super) fn allocations(&self) -> usize {
         usize::from(self.bytes.capacity() > 0).saturating_add(self.names.allocations())
     }

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use super::chunk::{Decoder, Encoder};
 use super::entry::{Change, Entry, EntryId};
 use super::retention::{Behind, Retention};
+use crate::relocate::Mover;
 use crate::wire::Corrupt;
 
 /// Chunks that an append frees: more than the one it can add.
@@ -184,6 +185,11 @@ impl<C: Change> Log<C> {
         let held = |chunk: &Sealed<_>| chunk.bytes.len().saturating_add(COUNTS).next_multiple_of(size_of::<usize>());
         let chunks = self.sealed.iter().fold(0, |sum: usize, chunk| sum.saturating_add(held(chunk)));
         row.saturating_add(chunks).saturating_add(self.open.memory())
+    }
+
+    /// Lets the chunk that is being written move.
+    pub fn relocate(&mut self, mover: &mut impl Mover) {
+        self.open.relocate(mover);
     }
 
     /// Heap allocations: the effort of freeing it.

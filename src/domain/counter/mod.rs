@@ -29,6 +29,7 @@ use crate::idempotency::{Limits, Tokens};
 use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
+use crate::relocate::Mover;
 use crate::shards::Shards;
 use crate::wire::Corrupt;
 
@@ -248,6 +249,14 @@ impl Counter {
             size_of::<Extras>().saturating_add(extras.holds.memory()).saturating_add(extras.ledger.memory())
         });
         extras.saturating_add(size_of::<Self>())
+    }
+
+    /// Lets everything that it owns move.
+    pub fn relocate(&mut self, mover: &mut impl Mover) {
+        if let Some(extras) = &mut self.extras {
+            mover.boxed(extras);
+            extras.ledger.relocate(mover);
+        }
     }
 
     /// How many pieces there are to free.

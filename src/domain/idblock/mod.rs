@@ -50,6 +50,7 @@ use crate::idempotency::Tokens;
 use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
 use crate::permutation::Codes;
+use crate::relocate::Mover;
 use crate::wire::Corrupt;
 use rate::Rate;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -239,6 +240,14 @@ impl IdBlock {
             .saturating_add(codes)
             .saturating_add(self.kept.ledger.memory())
             .saturating_add(self.volatile.window.memory())
+    }
+
+    /// Lets everything that it owns move.
+    pub fn relocate(&mut self, mover: &mut impl Mover) {
+        if let Some(codes) = &mut self.kept.codes {
+            mover.boxed(codes);
+        }
+        self.kept.ledger.relocate(mover);
     }
 
     /// How many pieces there are to free.

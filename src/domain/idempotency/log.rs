@@ -27,6 +27,7 @@
 //! Dead records cannot be found any more; they are only memory that waits for its turn to be freed.
 
 use super::{Fingerprint, to_u64, to_usize};
+use crate::relocate::Mover;
 use crate::wire::{Corrupt, Reader, put_u64};
 use std::collections::VecDeque;
 
@@ -260,6 +261,10 @@ impl Log {
     pub(super) fn memory(&self) -> usize {
         let table = self.segments.capacity().saturating_mul(size_of::<Segment>());
         self.segments.iter().map(|segment| segment.bytes.capacity()).sum::<usize>().saturating_add(table)
+    }
+
+    pub(super) fn relocate(&mut self, mover: &mut impl Mover) {
+        self.segments.iter_mut().for_each(|segment| mover.bytes(&mut segment.bytes));
     }
 
     pub(super) fn allocations(&self) -> usize {

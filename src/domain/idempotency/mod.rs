@@ -30,6 +30,7 @@ mod stored;
 mod tests;
 
 use crate::limits::{NAME_LEN_MAX, TOKEN_COUNT_MAX};
+use crate::relocate::Mover;
 use crate::wire::{Corrupt, Reader};
 use index::{Index, Key};
 use log::{Log, Record};
@@ -242,6 +243,11 @@ impl Tokens {
     /// Heap bytes as allocated.
     pub fn memory(&self) -> usize {
         [self.log.memory(), self.index.memory(), self.producers.memory()].iter().sum()
+    }
+
+    /// Lets the bytes of the tokens move.
+    pub fn relocate(&mut self, mover: &mut impl Mover) {
+        self.log.relocate(mover);
     }
 
     /// Heap allocations, for the effort of freeing them.
