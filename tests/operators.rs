@@ -222,6 +222,37 @@ fn prometheus_gets_the_same_numbers() {
     }
 }
 
+/// MEMORY USAGE of a key is what used memory grew by, within 5 %.
+#[test]
+fn memory_usage_is_what_the_allocator_says() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for (create, traffic, count) in [
+        ("SCOUNTER.CREATE key LOG MAXLEN 1000000", "SCOUNTER.INCR key", 400_000),
+        ("SCOUNTER.CREATE key LOG MAXLEN 1000000", "SCOUNTER.INCR key 1 NOTE note-{n}", 100_000),
+        ("SCOUNTER.CREATE key", "SCOUNTER.INCR key 1 IDMP app-{n} {n}", 30_000),
+        ("SCOUNTER.CREATE key UBOUND 1000000", "SCOUNTER.HOLD key 1 EX 1000", 20_000),
+        ("IDBLOCK.CREATE key FENCE OFF", "IDBLOCK.RESERVE key 10 IDMP app {n}", 50_000),
+    ] {
+        let mut before = 0;
+        for _ in 0..2 {
+            client.ok("FLUSHALL SYNC"); // the second time, what the server itself needs is there already
+            before = used(&server);
+            client.ok(create);
+            for start in (0..count).step_by(1_000) {
+                client.pipeline((start..start + 1_000).map(|number| traffic.replace("{n}", &number.to_string())));
+            }
+        }
+        let (usage, mut grown) = (client.int("MEMORY USAGE key").unsigned_abs(), 0);
+        let is_told = holds_within(PATIENCE, || {
+            grown = used(&server).saturating_sub(before); // buffers of the server, too, until they shrink
+            usage.abs_diff(grown) * 20 <= grown
+        });
+        assert!(is_told, "{create}, {traffic}: {usage} of {grown} bytes");
+        println!("{create}, {traffic}: {usage} of {grown} bytes");
+    }
+}
+
 /// What keys took is given back, also when another thread frees them.
 #[test]
 fn memory_comes_back_when_keys_go() {

@@ -12,6 +12,7 @@ use tallybook_domain::fence::{Announcement, Fence, Standing, Uid, journal};
 use tallybook_domain::idblock::{Create, IdBlock, Policy, Reserve};
 use tallybook_domain::idempotency::Token;
 use tallybook_domain::limits::WINDOW_MAX_DEFAULT;
+use tallybook_domain::memory::AS_ASKED;
 use tallybook_domain::options::KeyOptions;
 use tallybook_domain::retry::Envelope;
 use tallybook_domain::shards::{Gather, Message, NodeId, Shards};
@@ -42,7 +43,7 @@ impl Value for Counter {
     }
 
     fn live(&self) {
-        let _ = (self.info(&World), self.memory(), self.allocations());
+        let _ = (self.info(&World), self.memory(AS_ASKED), self.allocations());
         read(self.log());
         for delta in [1, -1, i64::MAX] {
             let request = Add { delta, decr: false };
@@ -69,7 +70,7 @@ impl Value for IdBlock {
     }
 
     fn live(&self) {
-        let _ = (self.info(&World), self.memory(), self.allocations());
+        let _ = (self.info(&World), self.memory(AS_ASKED), self.allocations());
         read(self.log());
         for id in [i64::MIN, -1, 0, 1, i64::MAX] {
             let _ = (self.who(id), self.when(id));

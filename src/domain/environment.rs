@@ -5,6 +5,7 @@
 use crate::audit::Retention;
 use crate::error::Error;
 use crate::fence::{Standing, Ticket, Uid, Wait};
+use crate::memory::{AS_ASKED, BlockSize};
 
 /// Who sent a command. Empty where there is nobody to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +34,10 @@ pub trait Environment {
     fn random(&self) -> [u8; 16];
     /// 64 bits more of it at each call.
     fn random_u64(&self) -> u64;
+    /// What the allocator takes for blocks.
+    fn block_size(&self) -> BlockSize {
+        AS_ASKED
+    }
     /// The log of a counter that nobody gave one (`tallybook.log-default`).
     fn log_default(&self) -> Option<Retention>;
     /// What the fence says at this moment.

@@ -23,6 +23,7 @@
 //! the id of another's hold).
 
 use crate::limits::{HOLD_COUNT_MAX, HOLD_ID_BITS};
+use crate::memory::BlockSize;
 use crate::wire::{Corrupt, Reader, put_i64, put_u64};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -240,11 +241,13 @@ impl Holds {
         }
     }
 
-    /// Bytes on the heap, as far as a tree lets one say: its nodes are two thirds full on average.
-    pub fn memory(&self) -> usize {
-        let entry = size_of::<(u64, State)>().saturating_mul(self.by_id.len());
-        let orders = size_of::<(u64, u64)>().saturating_mul(self.deadlines.len().saturating_add(self.resolved.len()));
-        entry.saturating_add(orders).saturating_mul(3) / 2
+    /// Bytes on the heap, as far as trees let one say. Ids come in any order, times one after the other, which leaves
+    /// nodes about half full behind it.
+    pub fn memory(&self, block: BlockSize) -> usize {
+        let ids = tree::<(u64, State)>(self.by_id.len(), 77, block);
+        let deadlines = tree::<((u64, u64), i64)>(self.deadlines.len(), 71, block);
+        let resolved = tree::<(u64, u64)>(self.resolved.len(), 71, block);
+        ids.saturating_add(deadlines).saturating_add(resolved)
     }
 
     /// Pieces to free: a node holds about eight.
@@ -314,4 +317,16 @@ fn put_state(id: u64, state: &State, out: &mut Vec<u8>) {
     if let Some(value) = value {
         put_i64(out, value);
     }
+}
+
+/// What a tree takes of which a node, with room for eleven entries, holds so many tenths of one on average. One in
+/// eight also has links to others.
+fn tree<T>(len: usize, tenths: usize, block: BlockSize) -> usize {
+    const ROOM: usize = 11;
+    const HEAD: usize = 16;
+    let leaf = size_of::<T>().saturating_mul(ROOM).saturating_add(HEAD);
+    let inner = size_of::<usize>().saturating_mul(ROOM.saturating_add(1)).saturating_add(leaf);
+    let nodes = len.saturating_mul(10).div_ceil(tenths);
+    let inners = nodes / 8;
+    block(leaf).saturating_mul(nodes.saturating_sub(inners)).saturating_add(block(inner).saturating_mul(inners))
 }

@@ -5,7 +5,7 @@ use crate::effect::{Pinned, Stamp};
 use crate::idempotency::{Limits, REPLY_LEN_MAX, Tokens};
 use crate::info::{Extent, Field, Fields};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::stored::{Tag, section};
 use crate::wire::{Corrupt, Reader, put_u64};
 
@@ -176,8 +176,9 @@ impl<C: Change> Ledger<C> {
     }
 
     /// Bytes on the heap.
-    pub fn memory(&self) -> usize {
-        self.log().map_or(0, Log::memory).saturating_add(self.tokens().map_or(0, Tokens::memory))
+    pub fn memory(&self, block: BlockSize) -> usize {
+        let log = self.log().map_or(0, |log| log.memory(block));
+        log.saturating_add(self.tokens().map_or(0, |tokens| tokens.memory(block)))
     }
 
     /// Lets what it owns move.

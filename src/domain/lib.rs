@@ -18,9 +18,9 @@ pub mod idempotency;
 pub mod info;
 pub mod ledger;
 pub mod limits;
+pub mod memory;
 pub mod options;
 pub mod permutation;
-pub mod relocate;
 pub mod retry;
 pub mod shards;
 #[cfg(test)]

@@ -14,6 +14,7 @@
 use redis_module::raw;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
+use std::sync::OnceLock;
 
 /// What the server's allocator aligns to on every platform it runs on.
 pub(super) const ALIGNED_TO: usize = 8;
@@ -105,4 +106,29 @@ unsafe impl GlobalAlloc for ServerAlloc {
             }
         }
     }
+}
+
+/// Blocks of up to so many bytes are looked up, larger ones tried out.
+const LOOKED_UP_MAX: usize = 8192;
+
+/// What the server's allocator takes for 8, 16, 24 bytes and so on.
+static BLOCK_SIZES: OnceLock<Vec<usize>> = OnceLock::new();
+
+/// What the server's allocator takes for a block of so many bytes: used memory is counted so, and MEMORY USAGE with it.
+pub(super) fn block_size(bytes: usize) -> usize {
+    if bytes == 0 || bytes > LOOKED_UP_MAX {
+        return try_out(bytes);
+    }
+    let sizes = BLOCK_SIZES.get_or_init(|| (1..=LOOKED_UP_MAX / 8).map(|eighth| try_out(8 * eighth)).collect());
+    sizes.get(bytes.div_ceil(8) - 1).copied().unwrap_or(bytes)
+}
+
+fn try_out(bytes: usize) -> usize {
+    if bytes == 0 {
+        return 0;
+    }
+    let block = api!(RedisModule_Alloc(bytes));
+    let size = api!(RedisModule_MallocSize(block));
+    api!(RedisModule_Free(block));
+    size
 }

@@ -102,6 +102,7 @@ needed![
     RedisModule_Log,
     RedisModule_LogIOError,
     RedisModule_Milliseconds,
+    RedisModule_MallocSize,
     RedisModule_ModuleTypeGetType,
     RedisModule_ModuleTypeGetValue,
     RedisModule_ModuleTypeSetValue,

@@ -6,7 +6,7 @@ use super::value_type::ValueType;
 use redis_module::raw::{RedisModuleDefragCtx, RedisModuleString};
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, take};
-use tallybook_domain::relocate::Mover;
+use tallybook_domain::memory::Mover;
 
 /// What the server does with one key.
 struct Defrag(*mut RedisModuleDefragCtx);

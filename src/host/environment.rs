@@ -1,5 +1,6 @@
 //! Time, chance and caller: the only file that asks for them.
 
+use super::alloc::block_size;
 use super::context::{Context, bytes};
 use super::fence;
 use redis_module::raw::{
@@ -14,6 +15,7 @@ use tallybook_domain::environment::{Caller, Environment};
 use tallybook_domain::error::Error;
 use tallybook_domain::fence::{Standing, Uid, Wait};
 use tallybook_domain::limits::NAME_LEN_MAX;
+use tallybook_domain::memory::BlockSize;
 
 /// The environment of one command. Each answer is looked up at its first use and then kept.
 pub struct Live<'c> {
@@ -50,6 +52,10 @@ impl Environment for Live<'_> {
 
     fn random_u64(&self) -> u64 {
         rand::random()
+    }
+
+    fn block_size(&self) -> BlockSize {
+        block_size
     }
 
     fn log_default(&self) -> Option<Retention> {

@@ -1,5 +1,6 @@
 //! The key types: what the server calls to save, load, rewrite, digest, copy, measure and free.
 
+use super::alloc::block_size;
 use super::context::{Context, bytes};
 use super::count;
 use super::defrag::defrag;
@@ -19,7 +20,7 @@ use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
 use tallybook_domain::info::Extent;
 use tallybook_domain::limits::RESTORE_BATCH_BYTES;
-use tallybook_domain::relocate::Mover;
+use tallybook_domain::memory::{BlockSize, Mover};
 use tallybook_domain::stored::{self, Stored};
 use tallybook_domain::wire::Corrupt;
 
@@ -72,7 +73,7 @@ pub trait ValueType: Stored + Clone + 'static {
     /// What it has of what is summed up over the server.
     fn extent(&self) -> Extent;
     /// Bytes on the heap.
-    fn memory(&self) -> usize;
+    fn memory(&self, block: BlockSize) -> usize;
     /// Pieces to free.
     fn allocations(&self) -> usize;
     /// Lets everything that it owns move.
@@ -325,7 +326,7 @@ unsafe extern "C" fn mem_usage<T: ValueType>(
     _sample: usize,
 ) -> usize {
     // SAFETY: the server passes one of our values.
-    guard(|| 0, || unsafe { self::value::<T>(value) }.memory())
+    guard(|| 0, || unsafe { self::value::<T>(value) }.memory(block_size))
 }
 
 unsafe extern "C" fn free_effort<T: ValueType>(_: *mut RedisModuleKeyOptCtx, value: *const c_void) -> usize {

@@ -7,7 +7,7 @@ use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
 use tallybook_domain::idblock::{IdBlock, Issued};
 use tallybook_domain::info::Extent;
-use tallybook_domain::relocate::Mover;
+use tallybook_domain::memory::{BlockSize, Mover};
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -82,8 +82,8 @@ impl ValueType for IdBlock {
         IdBlock::extent(self)
     }
 
-    fn memory(&self) -> usize {
-        IdBlock::memory(self)
+    fn memory(&self, block: BlockSize) -> usize {
+        IdBlock::memory(self, block)
     }
 
     fn allocations(&self) -> usize {

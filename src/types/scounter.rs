@@ -6,7 +6,7 @@ use tallybook_domain::counter::Counter;
 use tallybook_domain::effect::{Changed, CounterEffect};
 use tallybook_domain::error::Kind;
 use tallybook_domain::info::Extent;
-use tallybook_domain::relocate::Mover;
+use tallybook_domain::memory::{BlockSize, Mover};
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -51,8 +51,8 @@ impl ValueType for Counter {
         Counter::extent(self)
     }
 
-    fn memory(&self) -> usize {
-        Counter::memory(self)
+    fn memory(&self, block: BlockSize) -> usize {
+        Counter::memory(self, block)
     }
 
     fn allocations(&self) -> usize {

@@ -45,7 +45,7 @@
 use super::entry::{CHANGE_LEN_MAX, Change, Entry, EntryId};
 use super::names::{Name, Names, hash_of};
 use crate::limits::NAME_LEN_MAX;
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::wire::{Corrupt, Reader, put_u64};
 
 /// Bytes of a chunk.
@@ -180,15 +180,15 @@ impl<C: Change> Encoder<C> {
     }
 
     /// Heap bytes as allocated.
-    pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity().saturating_add(self.names.memory())
+    pub(super) fn memory(&self, block: BlockSize) -> usize {
+        block(self.bytes.capacity()).saturating_add(self.names.memory(block))
     }
 
-    /// Heap allocations.
     pub(super) fn relocate(&mut self, mover: &mut impl Mover) {
         mover.bytes(&mut self.bytes);
     }
 
+    /// Heap allocations.
     pub(super) fn allocations(&self) -> usize {
         usize::from(self.bytes.capacity() > 0).saturating_add(self.names.allocations())
     }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use super::chunk::{Decoder, Encoder};
 use super::entry::{Change, Entry, EntryId};
 use super::retention::{Behind, Retention};
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::wire::Corrupt;
 
 /// Chunks that an append frees: more than the one it can add.
@@ -180,11 +180,11 @@ impl<C: Change> Log<C> {
     }
 
     /// Heap bytes, as allocated.
-    pub fn memory(&self) -> usize {
-        let row = self.sealed.capacity().saturating_mul(size_of::<Sealed<C::Running>>());
+    pub fn memory(&self, block: BlockSize) -> usize {
+        let row = block(self.sealed.capacity().saturating_mul(size_of::<Sealed<C::Running>>()));
         let held = |chunk: &Sealed<_>| chunk.bytes.len().saturating_add(COUNTS).next_multiple_of(size_of::<usize>());
-        let chunks = self.sealed.iter().fold(0, |sum: usize, chunk| sum.saturating_add(held(chunk)));
-        row.saturating_add(chunks).saturating_add(self.open.memory())
+        let chunks = self.sealed.iter().fold(0, |sum: usize, chunk| sum.saturating_add(block(held(chunk))));
+        row.saturating_add(chunks).saturating_add(self.open.memory(block))
     }
 
     /// Lets the chunk that is being written move.

@@ -6,6 +6,7 @@
 //! 100 of them that is longer than everything else about an entry).
 
 use crate::limits::NAME_LEN_MAX;
+use crate::memory::BlockSize;
 use crate::wire::put_bytes;
 
 /// Where a name lies in its chunk.
@@ -84,9 +85,9 @@ impl Names {
     }
 
     /// Heap bytes as allocated.
-    pub(super) fn memory(&self) -> usize {
-        let names = self.names.capacity().saturating_mul(size_of::<Name>());
-        names.saturating_add(self.slots.capacity().saturating_mul(size_of::<u16>()))
+    pub(super) fn memory(&self, block: BlockSize) -> usize {
+        let names = block(self.names.capacity().saturating_mul(size_of::<Name>()));
+        names.saturating_add(block(self.slots.capacity().saturating_mul(size_of::<u16>())))
     }
 
     /// Heap allocations.

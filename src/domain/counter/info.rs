@@ -27,7 +27,7 @@ impl Counter {
             Some(extras) => extras.ledger.info(now_ms, &mut fields),
             None => super::Ledger::<CounterChange>::default().info(now_ms, &mut fields),
         }
-        fields.push(Field::int("memory", self.memory()));
+        fields.push(Field::int("memory", self.memory(environment.block_size())));
         fields
     }
 }

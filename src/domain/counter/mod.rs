@@ -29,7 +29,7 @@ use crate::idempotency::{Limits, Tokens};
 use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::shards::Shards;
 use crate::wire::Corrupt;
 
@@ -244,11 +244,12 @@ impl Counter {
     }
 
     /// Bytes on the heap, the counter itself included.
-    pub fn memory(&self) -> usize {
+    pub fn memory(&self, block: BlockSize) -> usize {
         let extras = self.extras.as_ref().map_or(0, |extras| {
-            size_of::<Extras>().saturating_add(extras.holds.memory()).saturating_add(extras.ledger.memory())
+            let Extras { holds, ledger, .. } = &**extras;
+            block(size_of::<Extras>()).saturating_add(holds.memory(block)).saturating_add(ledger.memory(block))
         });
-        extras.saturating_add(size_of::<Self>())
+        extras.saturating_add(block(size_of::<Self>()))
     }
 
     /// Lets everything that it owns move.

@@ -31,7 +31,7 @@ impl IdBlock {
             Field::int("suggested-block", per_minute.saturating_mul(10).min(RESERVE_COUNT_MAX.unsigned_abs())),
         ]);
         self.kept.ledger.info(now_ms, &mut fields);
-        fields.push(Field::int("memory", self.memory()));
+        fields.push(Field::int("memory", self.memory(environment.block_size())));
         fields
     }
 

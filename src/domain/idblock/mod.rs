@@ -49,8 +49,8 @@ use crate::fence::Uid;
 use crate::idempotency::Tokens;
 use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
+use crate::memory::{BlockSize, Mover};
 use crate::permutation::Codes;
-use crate::relocate::Mover;
 use crate::wire::Corrupt;
 use rate::Rate;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -234,12 +234,12 @@ impl IdBlock {
     }
 
     /// Bytes on the heap, the allocator itself included.
-    pub fn memory(&self) -> usize {
-        let codes = self.codes().map_or(0, |codes| size_of::<Codes>().saturating_add(codes.heap_bytes()));
-        size_of::<Self>()
-            .saturating_add(codes)
-            .saturating_add(self.kept.ledger.memory())
-            .saturating_add(self.volatile.window.memory())
+    pub fn memory(&self, block: BlockSize) -> usize {
+        let codes = |codes: &Codes| block(size_of::<Codes>()).saturating_add(block(codes.heap_bytes()));
+        block(size_of::<Self>())
+            .saturating_add(self.codes().map_or(0, codes))
+            .saturating_add(self.kept.ledger.memory(block))
+            .saturating_add(block(self.volatile.window.heap_bytes()))
     }
 
     /// Lets everything that it owns move.

@@ -197,7 +197,7 @@ impl Window {
     }
 
     /// Bytes on the heap.
-    pub(super) fn memory(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         self.raises.capacity().saturating_mul(size_of::<(u64, Ticket)>())
     }
 }

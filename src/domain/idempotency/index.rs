@@ -13,6 +13,7 @@
 //! that grows by a quarter (rehashes everything five times as often), a growth rule inside hashbrown
 //! (it has none, and doubles for tombstones as well; `make_room` cleans them out instead).
 
+use crate::memory::BlockSize;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
@@ -104,9 +105,9 @@ impl Index {
     }
 
     /// Heap bytes.
-    pub(super) fn memory(&self) -> usize {
-        let tables = self.tables.capacity().saturating_mul(size_of::<HashTable<u32>>());
-        self.tables.iter().map(HashTable::allocation_size).sum::<usize>().saturating_add(tables)
+    pub(super) fn memory(&self, block: BlockSize) -> usize {
+        let row = block(self.tables.capacity().saturating_mul(size_of::<HashTable<u32>>()));
+        self.tables.iter().map(|table| block(table.allocation_size())).sum::<usize>().saturating_add(row)
     }
 
     pub(super) fn allocations(&self) -> usize {

@@ -27,7 +27,7 @@
 //! Dead records cannot be found any more; they are only memory that waits for its turn to be freed.
 
 use super::{Fingerprint, to_u64, to_usize};
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::wire::{Corrupt, Reader, put_u64};
 use std::collections::VecDeque;
 
@@ -258,9 +258,9 @@ impl Log {
     }
 
     /// Heap bytes.
-    pub(super) fn memory(&self) -> usize {
-        let table = self.segments.capacity().saturating_mul(size_of::<Segment>());
-        self.segments.iter().map(|segment| segment.bytes.capacity()).sum::<usize>().saturating_add(table)
+    pub(super) fn memory(&self, block: BlockSize) -> usize {
+        let row = block(self.segments.capacity().saturating_mul(size_of::<Segment>()));
+        self.segments.iter().map(|segment| block(segment.bytes.capacity())).sum::<usize>().saturating_add(row)
     }
 
     pub(super) fn relocate(&mut self, mover: &mut impl Mover) {

@@ -30,7 +30,7 @@ mod stored;
 mod tests;
 
 use crate::limits::{NAME_LEN_MAX, TOKEN_COUNT_MAX};
-use crate::relocate::Mover;
+use crate::memory::{BlockSize, Mover};
 use crate::wire::{Corrupt, Reader};
 use index::{Index, Key};
 use log::{Log, Record};
@@ -241,8 +241,8 @@ impl Tokens {
     }
 
     /// Heap bytes as allocated.
-    pub fn memory(&self) -> usize {
-        [self.log.memory(), self.index.memory(), self.producers.memory()].iter().sum()
+    pub fn memory(&self, block: BlockSize) -> usize {
+        [self.log.memory(block), self.index.memory(block), self.producers.memory(block)].iter().sum()
     }
 
     /// Lets the bytes of the tokens move.

@@ -1,6 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::type_complexity)]
 
 use super::*;
+use crate::memory::AS_ASKED;
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use std::collections::{HashMap, VecDeque};
@@ -253,9 +254,9 @@ fn what_has_all_expired_frees_its_memory_at_once() {
         id += 1;
         tokens.remember(&token(&(id % 500).to_le_bytes(), &id.to_le_bytes()), FP, b"12", id / 1000).unwrap();
     }
-    assert!(tokens.memory() > 20_000 * 20);
+    assert!(tokens.memory(AS_ASKED) > 20_000 * 20);
     tokens.remember(&token(b"p", b"t"), FP, b"12", 500).unwrap();
-    assert!(tokens.memory() < 1000, "{} bytes for one token", tokens.memory());
+    assert!(tokens.memory(AS_ASKED) < 1000, "{} bytes for one token", tokens.memory(AS_ASKED));
     assert!(tokens.allocations() < 20);
     assert_eq!(tokens.log.dead(), 0);
 }
@@ -270,7 +271,7 @@ fn a_trickle_after_a_flood_frees_the_memory() {
         tokens.remember(&token(b"worker-7", &id.to_le_bytes()), FP, b"1234", id * 100).unwrap();
     }
     assert_eq!(tokens.log.dead(), 0);
-    assert!(tokens.memory() < 4096 + 1000, "{} bytes for 10 tokens", tokens.memory());
+    assert!(tokens.memory(AS_ASKED) < 4096 + 1000, "{} bytes for 10 tokens", tokens.memory(AS_ASKED));
 }
 
 #[test]
@@ -572,7 +573,7 @@ fn a_token_costs_at_most_40_bytes() {
             }
             fill(&mut tokens, &mut rng, producers, step_ms, from, to);
             from = to;
-            let each = tokens.memory() as f64 / to as f64;
+            let each = tokens.memory(AS_ASKED) as f64 / to as f64;
             println!("{to:>9} {producers:>9} {step_ms:>7} {each:>14.2}");
             // From 16 producers on a number may take two bytes.
             let each_max = if producers < 16 { 40.0 } else { 41.0 };
@@ -591,7 +592,7 @@ fn a_token_costs_no_more_when_old_ones_keep_going() {
         for round in 0..12 {
             fill(&mut tokens, &mut rng, 8, 3, round * count_max / 4, (round + 1) * count_max / 4);
             if round >= 4 {
-                most = most.max(tokens.memory() as f64 / count_max as f64);
+                most = most.max(tokens.memory(AS_ASKED) as f64 / count_max as f64);
             }
         }
         println!("{count_max:>9} {most:>14.2}");
@@ -606,7 +607,7 @@ fn a_hundred_thousand_producers_come_and_go() {
     let mut most = 0;
     for round in 0..4 {
         fill(&mut tokens, &mut rng, u64::MAX, 3, round * 50_000, (round + 1) * 50_000);
-        most = most.max(tokens.memory());
+        most = most.max(tokens.memory(AS_ASKED));
     }
     println!("100,000 tokens of as many producers: {} bytes each", most / 100_000);
     assert!(most / 100_000 < 120);

@@ -1,5 +1,6 @@
 //! What a log keeps and drops, what it holds in memory, and what it refuses.
 
+use crate::memory::AS_ASKED;
 use std::collections::VecDeque;
 
 use super::*;
@@ -124,7 +125,7 @@ fn an_entry_costs_at_most_8_bytes_and_16_with_names() {
     const LEN: u64 = 100_000;
     let cost = |log: Log<CounterChange>| {
         assert_eq!(log.len(), LEN);
-        u32::try_from(log.memory() * 100).unwrap() / u32::try_from(LEN).unwrap()
+        u32::try_from(log.memory(AS_ASKED) * 100).unwrap() / u32::try_from(LEN).unwrap()
     };
     let plain = cost(stream(LEN, Retention::default(), |_, _| String::new()));
     let constant = cost(stream(LEN, Retention::default(), |_, kind| format!("{kind}-01")));
@@ -138,20 +139,20 @@ fn memory_stays_bounded_while_a_bounded_log_runs() {
     let bounds = Retention { len_max: Some(10_000), ..Retention::default() };
     let log = stream(300_000, bounds, |_, _| String::new());
     assert!(log.len() < 10_256);
-    assert!(log.memory() < 8 * 10_256, "{}", log.memory());
+    assert!(log.memory(AS_ASKED) < 8 * 10_256, "{}", log.memory(AS_ASKED));
     assert!(log.allocations() < 60);
 }
 
 #[test]
 fn a_lowered_bound_holds_at_once_and_frees_by_and_by() {
     let mut log = stream(600_000, Retention::default(), |_, _| String::new());
-    let (full, whole) = (log.memory(), log.allocations());
+    let (full, whole) = (log.memory(AS_ASKED), log.allocations());
     let bounds = Retention { len_max: Some(100), ..Retention::default() };
     log.set_retention(bounds);
     assert!(log.len() < 356);
     assert_eq!(u64::try_from(log.range(EntryId::MIN, EntryId::MAX).count()).unwrap(), log.len());
     assert_eq!(log.range(EntryId::MIN, EntryId::MAX).next().map(|entry| entry.id), log.first_id());
-    assert!(whole - log.allocations() <= 1024 && log.memory() < full);
+    assert!(whole - log.allocations() <= 1024 && log.memory(AS_ASKED) < full);
     // A raised bound brings nothing back.
     let kept = log.len();
     log.set_retention(Retention::default());
@@ -165,7 +166,7 @@ fn a_lowered_bound_holds_at_once_and_frees_by_and_by() {
         log.append(&Entry { id, change, user: b"", client: b"", note: b"" }).unwrap();
         assert!(before.saturating_sub(log.allocations()) <= 4);
     }
-    assert!(log.allocations() < 10 && log.memory() < 10_000, "{log:?}");
+    assert!(log.allocations() < 10 && log.memory(AS_ASKED) < 10_000, "{log:?}");
 }
 
 #[test]

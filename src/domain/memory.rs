@@ -1,0 +1,20 @@
+//! What values have on the heap: how much, and how it moves.
+
+/// What an allocator takes for a block of so many bytes: that, or more. Nothing for none.
+pub type BlockSize = fn(usize) -> usize;
+
+/// As many bytes as were asked for.
+pub const AS_ASKED: BlockSize = |bytes| bytes;
+
+/// What moves a block, or leaves it where it is. Where few blocks are left in a page, an allocator that defragments
+/// asks their owners to move them elsewhere.
+///
+/// Byte buffers and values behind a pointer do: of a key with much in it, that is most of what lies in small blocks.
+/// A sealed chunk of a log stays where it is until its log lets go of it, since it may be shared with a copy; so do
+/// tables, of which a key has few.
+pub trait Mover {
+    /// The buffer of a byte string.
+    fn bytes(&mut self, bytes: &mut Vec<u8>);
+    /// A value of its own.
+    fn boxed<T>(&mut self, value: &mut Box<T>);
+}
