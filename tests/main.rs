@@ -20,4 +20,5 @@ mod replication;
 mod selftest;
 mod shards;
 mod tidy;
+mod turmoil;
 mod workload;
