@@ -19,7 +19,7 @@ mod holds;
 mod pair;
 mod totals;
 
-use crate::fence::{Crowd, End};
+use crate::fence::{Checker, Crowd, End, Run};
 use crate::harness::*;
 use caller::Address;
 use holds::Stock;
@@ -35,6 +35,9 @@ const PAUSE_MAX_MS: u64 = 600;
 
 /// Longer than any reservation waits.
 const LONG_PAUSE: &str = "CLIENT PAUSE 60000 WRITE";
+
+/// As many ids as no window has.
+const MORE_THAN_A_WINDOW: &str = "100000";
 
 /// What must never be in the log of a server.
 const ALARMS: [&str; 3] = ["ASSERTION FAILED", "crashed by signal", "panicked"];
@@ -209,6 +212,15 @@ fn unblock(server: &Server, chance: &mut StdRng) {
             client.int(format!("CLIENT UNBLOCK {} {way}", field("id=").expect("an id")));
         }
     }
+}
+
+/// Whoever has to wait for ids gets them, once there is peace.
+#[track_caller]
+fn assert_serves(server: &Server, checker: &Checker, node: usize) {
+    let mut client = server.connect();
+    client.ok(format!("CONFIG SET tallybook.fence-wait {}", PATIENCE.as_millis()));
+    let reply = client.value(["IDBLOCK.RESERVE", checker.name(), MORE_THAN_A_WINDOW]);
+    checker.note(&Run::read(&reply), node);
 }
 
 /// A server that is silent for a moment.

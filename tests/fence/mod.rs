@@ -70,7 +70,7 @@ pub struct Run {
 
 impl Run {
     #[track_caller]
-    fn read(reply: &Value) -> Self {
+    pub fn read(reply: &Value) -> Self {
         let numbers: Vec<i64> = match reply {
             Value::Int(id) => vec![*id, *id, 1, 1],
             Value::Array(items) => items.iter().filter_map(|item| redis::from_redis_value_ref(item).ok()).collect(),

@@ -1,7 +1,9 @@
 //! Three primaries with a replica each. In the first half of the rounds nothing is done by which a server loses what it
 //! has acknowledged; in the second half replicas take over by force.
 
-use super::{Processes, Stage, Stock, Views, freeze, go_on, kill_clients, pause, pause_those_that_wait, unblock};
+use super::{
+    Processes, Stage, Stock, Views, assert_serves, freeze, go_on, kill_clients, pause, pause_those_that_wait, unblock,
+};
 use crate::fence::{Crowd, SHARDS, Sharded};
 use crate::harness::*;
 use rand::rngs::StdRng;
@@ -17,6 +19,8 @@ enum Event {
     Pause,
     PauseThoseThatWait,
     HandOver,
+    /// While nobody may write anyway.
+    HandOverInPause,
     HandOverByForce,
     KillClients,
     CutReplica,
@@ -24,10 +28,12 @@ enum Event {
     Freeze,
 }
 
-use Event::{CutReplica, Freeze, HandOver, HandOverByForce, KillClients, Pause, PauseThoseThatWait, Unblock};
+use Event::{
+    CutReplica, Freeze, HandOver, HandOverByForce, HandOverInPause, KillClients, Pause, PauseThoseThatWait, Unblock,
+};
 
 const GENTLE: [Event; 10] =
-    [HandOver, Pause, KillClients, HandOver, PauseThoseThatWait, CutReplica, HandOver, Unblock, Freeze, Pause];
+    [HandOver, Pause, KillClients, HandOverInPause, PauseThoseThatWait, CutReplica, HandOver, Unblock, Freeze, Pause];
 const FORCEFUL: [Event; 10] = [
     HandOverByForce,
     Pause,
@@ -36,7 +42,7 @@ const FORCEFUL: [Event; 10] = [
     Freeze,
     HandOver,
     KillClients,
-    HandOverByForce,
+    HandOverInPause,
     CutReplica,
     PauseThoseThatWait,
 ];
@@ -62,6 +68,10 @@ impl World<'_> {
             Pause => pause(any, crowd, &mut self.chance),
             PauseThoseThatWait => pause_those_that_wait(&nodes[owner], &nodes[other]),
             HandOver => self.sharded.fail_over(shard, other, "CLUSTER FAILOVER"),
+            HandOverInPause => {
+                nodes[owner].connect().ok("CLIENT PAUSE 300 WRITE");
+                self.sharded.fail_over(shard, other, "CLUSTER FAILOVER");
+            }
             HandOverByForce => self.sharded.fail_over(shard, other, "CLUSTER FAILOVER FORCE"),
             KillClients => kill_clients(any, "normal"),
             CutReplica => kill_clients(&nodes[owner], "replica"),
@@ -80,6 +90,13 @@ impl World<'_> {
         events.shuffle(&mut self.chance);
         events.into_iter().for_each(|event| self.suffer(event));
         (0..SHARDS).for_each(|shard| _ = self.sharded.settle(shard, self.crowd));
+    }
+
+    fn assert_serves(&self) {
+        for (shard, checker) in self.crowd.checkers().iter().enumerate() {
+            let (owner, _) = self.sharded.nodes_of(shard).expect("an owner");
+            assert_serves(&self.sharded.cluster.nodes()[owner], checker, owner);
+        }
     }
 }
 
@@ -111,6 +128,7 @@ fn a_cluster_in_turmoil_keeps_its_promises() {
             stage.expect_losses();
             let_replicas_take_over(cluster, true);
             world.suffer_all(&FORCEFUL, rounds - rounds / 2);
+            world.assert_serves();
         });
     });
     views.assert_true(cluster.node_for(Views::KEY), &stage);

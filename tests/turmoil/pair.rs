@@ -1,6 +1,9 @@
 //! A primary and its replica, which hand over to each other, are promoted by hand, and go back.
 
-use super::{Processes, Stage, Stock, freeze, go_on, kill_clients, may_write, pause, pause_those_that_wait, unblock};
+use super::{
+    Processes, Stage, Stock, assert_serves, freeze, go_on, kill_clients, may_write, pause, pause_those_that_wait,
+    unblock,
+};
 use crate::fence::{Checker, Crowd, Operator, address, are_electable, create, is_primary, opens_a_window, safe};
 use crate::harness::*;
 use rand::rngs::StdRng;
@@ -226,6 +229,7 @@ fn a_pair_in_turmoil_keeps_its_promises() {
         stage.endures(&stock, None, || {
             world.settle();
             events.iter().for_each(|event| world.suffer(*event));
+            assert_serves(world.primary(), crowd.checker("narrow"), world.primary);
         });
         world
     });
