@@ -214,7 +214,7 @@ fn unblock(server: &Server, chance: &mut StdRng) {
     }
 }
 
-/// Whoever has to wait for ids gets them, once there is peace.
+/// Whoever has to wait for ids gets them, once there is peace and nobody else takes them.
 #[track_caller]
 fn assert_serves(server: &Server, checker: &Checker, node: usize) {
     let mut client = server.connect();

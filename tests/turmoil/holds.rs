@@ -115,7 +115,7 @@ impl Stock {
         }
     }
 
-    /// Once nobody holds any more, all holds expire by themselves, and the value is what was committed.
+    /// Once nobody holds any more, all holds expire by themselves, and all of the value is available.
     #[track_caller]
     pub fn assert_settles(&self, owner: &Server, stage: &Stage) {
         let mut client = owner.connect();
@@ -123,16 +123,24 @@ impl Stock {
         wait_until("nothing is held", PATIENCE, || {
             ["holds", "held-up", "held-down"].iter().all(|name| number(name) == 0)
         });
-        let (value, available) = (number("value"), [number("available-down"), number("available-up")]);
+        let available = ["available-down", "available-up"].map(&mut number);
+        let value = self.assert_true(owner, stage);
         assert_eq!(available, [value, UBOUND - value], "what is available within 0 and {UBOUND}");
-        let (added, taken) = (&self.added, &self.taken);
-        let [least, most] = match stage.is_lossy() {
-            true => [-taken.attempted(), added.attempted()],
-            false => [added.acknowledged() - taken.attempted(), added.attempted() - taken.acknowledged()],
-        };
-        assert!((least..=most).contains(&(value - INITIAL)), "{least} <= {value} - {INITIAL} <= {most}");
         let [held, resolved, expired] = [&self.held, &self.resolved, &self.expired].map(|count| count.load(Relaxed));
         println!("holds: {held}, resolved {resolved} times, too late {expired} times, value {value}");
         assert!(held > 0 && resolved > 0, "there must have been holds");
+    }
+
+    /// The value is what was committed: all that was acknowledged, unless it may be lost, and nothing that nobody tried.
+    /// Returns it.
+    #[track_caller]
+    pub fn assert_true(&self, owner: &Server, stage: &Stage) -> i64 {
+        let (added, taken) = (&self.added, &self.taken);
+        let acknowledged = |sum: &Sum| if stage.is_lossy() { 0 } else { sum.acknowledged() };
+        let (added_least, taken_least) = (acknowledged(added), acknowledged(taken));
+        let value = owner.connect().int(["SCOUNTER.GET", KEY]);
+        let [least, most] = [added_least - taken.attempted(), added.attempted() - taken_least].map(|sum| INITIAL + sum);
+        assert!((least..=most).contains(&value), "{least} <= {value} <= {most}");
+        value
     }
 }

@@ -229,11 +229,13 @@ fn a_pair_in_turmoil_keeps_its_promises() {
         stage.endures(&stock, None, || {
             world.settle();
             events.iter().for_each(|event| world.suffer(*event));
-            assert_serves(world.primary(), crowd.checker("narrow"), world.primary);
         });
         world
     });
     stock.assert_settles(world.primary(), &stage);
+    let checker = crowd.checker("narrow");
+    assert_serves(world.primary(), checker, world.primary);
+    checker.assert_unique();
     synced(world.primary(), world.replica());
     assert_same_digests(&world.primary().digests(), &world.replica().digests());
     processes.assert_unharmed(&servers);
