@@ -21,4 +21,5 @@ mod replication;
 mod selftest;
 mod shards;
 mod tidy;
+mod turmoil;
 mod workload;

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
 
-const SHARDS: usize = 3;
+pub const SHARDS: usize = 3;
 /// Shorter than that of other tests: two failovers of four wait for it.
 const NODE_TIMEOUT_MS: u32 = 1_000;
 
@@ -22,14 +22,18 @@ enum Fault {
     Force,
 }
 
+/// What the allocator of each shard is: its increment and its options.
+const KINDS: [(i64, &str); SHARDS] = [(1, "FENCE 1000"), (3, "FENCE 1000 START 5 INCREMENT 3"), (1, "")];
+
 /// The cluster, and a key in each shard.
-struct Sharded {
-    cluster: Cluster,
+pub struct Sharded {
+    pub cluster: Cluster,
     keys: Vec<String>,
 }
 
 impl Sharded {
-    fn start() -> Self {
+    /// Three primaries with a replica each; allocators come with the crowd.
+    pub fn start() -> Self {
         let builder = Server::builder().config("appendonly", "yes").config("cluster-replica-validity-factor", 0);
         let cluster = Cluster::start_with(SHARDS, 1, builder);
         for node in cluster.nodes() {
@@ -39,9 +43,8 @@ impl Sharded {
         Self { cluster, keys }
     }
 
-    /// An allocator in each shard, and clients for them.
-    fn crowd(&self) -> Crowd {
-        let kinds = [(1, "FENCE 1000"), (3, "FENCE 1000 START 5 INCREMENT 3"), (1, "")];
+    /// An allocator in each shard, of these kinds, and clients for them.
+    pub fn crowd(&self, kinds: [(i64, &str); SHARDS]) -> Crowd {
         let mut checkers = Vec::new();
         for (shard, (key, (increment, options))) in self.keys.iter().zip(kinds).enumerate() {
             let (owner, replica) = (&self.cluster.nodes()[shard], &self.cluster.nodes()[shard + SHARDS]);
@@ -53,14 +56,14 @@ impl Sharded {
     }
 
     /// The nodes of a shard: its owner, and the other one.
-    fn nodes_of(&self, shard: usize) -> Option<(usize, usize)> {
+    pub fn nodes_of(&self, shard: usize) -> Option<(usize, usize)> {
         let owner = self.cluster.owner_of_slot(self.cluster.slot(&self.keys[shard]))?;
         Some((owner, (owner + SHARDS) % (2 * SHARDS)))
     }
 
     /// Waits until the shard has an owner whose window its replica has acknowledged; returns both. A cluster may undo a
     /// promotion too, and then an operator does what the log says.
-    fn settle(&self, shard: usize, crowd: &Crowd) -> (usize, usize) {
+    pub fn settle(&self, shard: usize, crowd: &Crowd) -> (usize, usize) {
         let (mut nodes, key) = (None, &self.keys[shard]);
         let ends = self.cluster.nodes().iter().map(|node| safe(&mut node.connect(), key));
         let before = ends.max().expect("nodes");
@@ -112,7 +115,7 @@ impl Sharded {
     }
 
     /// Elections can come to nothing, and then the command is given again.
-    fn fail_over(&self, shard: usize, replica: usize, command: &str) {
+    pub fn fail_over(&self, shard: usize, replica: usize, command: &str) {
         let mut client = self.cluster.nodes()[replica].connect();
         wait_until("the replica has taken over", PATIENCE * 2, || {
             let _ = client.call(command); // refused where it is the owner already
@@ -141,7 +144,7 @@ fn a_cluster_of_failing_primaries_hands_out_no_id_twice() {
     let mut faults = [Fault::Kill, Fault::Freeze, Fault::FailOver, Fault::Force].repeat(scale(1, 50));
     faults.shuffle(&mut chance);
     let mut sharded = Sharded::start();
-    let crowd = sharded.crowd();
+    let crowd = sharded.crowd(KINDS);
     crowd.endures(|crowd| {
         for fault in faults {
             sharded.suffer(fault, &mut chance, crowd);

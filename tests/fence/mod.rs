@@ -33,9 +33,10 @@ mod steady;
 mod undone;
 
 use crate::harness::*;
-use checker::Checker;
-use crowd::Crowd;
-use operator::Operator;
+pub use checker::Checker;
+pub use cluster::{SHARDS, Sharded};
+pub use crowd::Crowd;
+pub use operator::Operator;
 use redis::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -45,22 +46,22 @@ const BURST: usize = 100;
 
 /// Creates an allocator; without a word of FENCE in its options it is fenced by AUTO.
 #[track_caller]
-fn create(client: &mut Client, key: &str, options: &str) {
+pub fn create(client: &mut Client, key: &str, options: &str) {
     client.ok(format!("IDBLOCK.CREATE {key} {options}"));
 }
 
 /// How a node is named: by the address that it gives its primary.
-fn address(server: &Server) -> String {
+pub fn address(server: &Server) -> String {
     format!("127.0.0.1:{}", server.port())
 }
 
-fn is_primary(client: &mut Client) -> bool {
+pub fn is_primary(client: &mut Client) -> bool {
     client.call("ROLE").is_ok_and(|role| show(&role).starts_with(r#"["master""#))
 }
 
 /// A reservation as the server answers it; a single id is one of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+pub struct Run {
     first: i64,
     last: i64,
     increment: i64,
@@ -69,7 +70,7 @@ struct Run {
 
 impl Run {
     #[track_caller]
-    fn read(reply: &Value) -> Self {
+    pub fn read(reply: &Value) -> Self {
         let numbers: Vec<i64> = match reply {
             Value::Int(id) => vec![*id, *id, 1, 1],
             Value::Array(items) => items.iter().filter_map(|item| redis::from_redis_value_ref(item).ok()).collect(),
@@ -134,7 +135,7 @@ fn advice(server: &Server, key: &str) -> Option<String> {
 }
 
 /// Ends the clients that look at this, be it that the test fails: threads are waited for either way.
-struct End<'a>(&'a AtomicBool);
+pub struct End<'a>(pub &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -149,7 +150,7 @@ fn field(client: &mut Client, key: &str, name: &str) -> String {
 }
 
 /// The end of the ids that may be handed out; 0 where none may.
-fn safe(client: &mut Client, key: &str) -> i64 {
+pub fn safe(client: &mut Client, key: &str) -> i64 {
     match client.call(["IDBLOCK.INFO", key, "fence-safe"]) {
         Ok(Value::Int(safe)) => safe,
         _ => 0,
@@ -219,7 +220,7 @@ fn fields(value: &Value) -> BTreeMap<String, Value> {
 }
 
 /// Whether exactly these nodes must acknowledge what this one hands out, and all are connected.
-fn are_electable(client: &mut Client, replicas: &[&Server]) -> bool {
+pub fn are_electable(client: &mut Client, replicas: &[&Server]) -> bool {
     let mut expected: Vec<String> = replicas.iter().map(|replica| address(replica)).collect();
     expected.sort();
     let fence = Fence::of(client);
@@ -236,7 +237,7 @@ pub fn wait_for_electable(primary: &Server, replicas: &[&Server]) {
 
 /// Reserves until the allocator has opened a window beyond `before`, or for a while; whoever must acknowledge it has
 /// done so then.
-fn opens_a_window(client: &mut Client, before: i64, checker: &Checker, node: usize) -> bool {
+pub fn opens_a_window(client: &mut Client, before: i64, checker: &Checker, node: usize) -> bool {
     (0..BURST).any(|_| {
         if let Ok(reply) = client.call(["IDBLOCK.RESERVE", checker.name(), "100"]) {
             checker.note(&Run::read(&reply), node);

@@ -4,7 +4,7 @@ use super::{Crowd, address, fields, is_primary};
 use crate::harness::*;
 use std::time::Duration;
 
-/// How long the servers have to find their peace by themselves.
+/// How long the servers have to find their peace by themselves, unless a test says otherwise.
 const SELF_HELP: Duration = Duration::from_secs(4);
 
 /// In charge of servers one of which is to be the primary, since a time from which on their logs count.
@@ -12,13 +12,19 @@ pub struct Operator<'a> {
     servers: Vec<&'a Server>,
     crowd: &'a Crowd,
     read: Vec<usize>,
+    self_help: Duration,
 }
 
 impl<'a> Operator<'a> {
     pub fn new(servers: impl IntoIterator<Item = &'a Server>, crowd: &'a Crowd) -> Self {
         let servers: Vec<&Server> = servers.into_iter().collect();
         let read = servers.iter().map(|server| server.log().len()).collect();
-        Self { servers, crowd, read }
+        Self { servers, crowd, read, self_help: SELF_HELP }
+    }
+
+    /// The servers have so long to find their peace by themselves.
+    pub fn after(self, self_help: Duration) -> Self {
+        Self { self_help, ..self }
     }
 
     /// Whether it becomes true within this time, with or without help for the primary that there is by then. Returns
@@ -31,7 +37,7 @@ impl<'a> Operator<'a> {
     ) -> Option<usize> {
         let mut helped = 0;
         let is_well = holds_within(deadline, || {
-            holds_within(SELF_HELP, &mut is_well) || {
+            holds_within(self.self_help, &mut is_well) || {
                 if let Some(primary) = primary() {
                     helped += 1;
                     self.help(primary);
