@@ -7,7 +7,7 @@
 //!   load.rs         one run of redis-benchmark
 //!   paced.rs        an open loop below saturation, for latencies
 //!   fill.rs         a server with much in it
-//!   pairs.rs        throughput: our command and its rival in turn; the table of them is contests.rs
+//!   pairs.rs        throughput: our command, its rival and the floor in turn; the table of them is contests.rs
 //!   latency.rs      p50, p99, p99.9 of a counter with much in it
 //!   memory.rs       bytes per counter, log entry, token
 //!   persistence.rs  BGSAVE and loading
@@ -16,6 +16,8 @@
 //!   stats.rs        medians and spreads
 //!   report.rs       tables
 //! ```
+//!
+//! `benches/floor` is the module that throughput is held against; `benches/PROFILE.md` says what lies between.
 //!
 //! Every number is a ratio to something measured in the same run, side by side: A B A B. A ratio is the median of the
 //! rounds, its spread the least and the greatest of them. A server has a core of its own; the client's core also
