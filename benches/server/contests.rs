@@ -83,7 +83,7 @@ fn floor(command: &str) -> String {
 pub fn contests() -> Vec<Contest> {
     let pair = |name, setup: &[String], ours, rival, floor, goal| Contest {
         name,
-        setup: [&[format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1")], setup].concat(),
+        setup: [&[format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1"), floor("NEXT")], setup].concat(),
         ours,
         rival,
         floor,

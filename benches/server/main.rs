@@ -19,7 +19,7 @@
 //!
 //! `benches/floor` is the module that throughput is held against; `benches/PROFILE.md` says what lies between.
 //!
-//! Every number is a ratio to something measured in the same run, side by side: A B A B. A ratio is the median of the
+//! Every number is a ratio to something measured in the same run, side by side: A B A B, or A B C with the floor. A ratio is the median of the
 //! rounds, its spread the least and the greatest of them. A server has a core of its own; the client's core also
 //! carries the replica, where there is one.
 

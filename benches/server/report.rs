@@ -73,7 +73,7 @@ fn preface(scope: &Scope) -> String {
     format!(
         "# What `make bench` measured\n\n\
          {} with the module, loaded by {}, on {}.\n\
-         Each ratio is the median of {} rounds of about {} s a side, A B A B, with the least and the greatest of them \
+         Each ratio is the median of {} rounds of about {} s a side, in turn, with the least and the greatest of them \
          in parentheses.\n",
         Setting::Bare.stage().version(),
         benchmark_version(),

@@ -170,7 +170,7 @@ pub const SCOUNTER_INFO: Row = Row {
     name: "scounter.info",
     syntax: "key [field]",
     summary: "Returns all there is to know of a counter, or one field of it.",
-    complexity: "O(N) with N the chunks of its log",
+    complexity: "O(N) with N the chunks of its log and tokens",
     class: Class::Scan,
     keys: key(Access::Read),
 };

@@ -70,8 +70,10 @@ pub enum Found {
     Unknown,
 }
 
-/// Sums of amounts by their direction. 100,000 holds of 64 bits fit 128 by far.
+/// Sums of amounts by their direction. 100,000 holds of 64 bits fit 128 by far. Aligned as everything else, so that a
+/// block with sums in it is one that the server's allocator knows, and can move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C, packed(8))]
 pub struct Sums {
     /// Of the positive ones.
     pub up: i128,
@@ -241,12 +243,12 @@ impl Holds {
         }
     }
 
-    /// Bytes on the heap, as far as trees let one say. Ids come in any order, times one after the other, which leaves
-    /// nodes about half full behind it.
+    /// Bytes on the heap, as far as trees let one say. Ids come in any order. Times come one after the other, which
+    /// leaves six entries in a node, and where many are the same seven.
     pub fn memory(&self, block: BlockSize) -> usize {
         let ids = tree::<(u64, State)>(self.by_id.len(), 77, block);
-        let deadlines = tree::<((u64, u64), i64)>(self.deadlines.len(), 71, block);
-        let resolved = tree::<(u64, u64)>(self.resolved.len(), 71, block);
+        let deadlines = tree::<((u64, u64), i64)>(self.deadlines.len(), 65, block);
+        let resolved = tree::<(u64, u64)>(self.resolved.len(), 65, block);
         ids.saturating_add(deadlines).saturating_add(resolved)
     }
 

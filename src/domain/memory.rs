@@ -9,9 +9,9 @@ pub const AS_ASKED: BlockSize = |bytes| bytes;
 /// What moves a block, or leaves it where it is. Where few blocks are left in a page, an allocator that defragments
 /// asks their owners to move them elsewhere.
 ///
-/// Byte buffers and values behind a pointer do: of a key with much in it, that is most of what lies in small blocks.
-/// A sealed chunk of a log stays where it is until its log lets go of it, since it may be shared with a copy; so do
-/// tables, of which a key has few.
+/// Values behind a pointer do, and the buffers of tokens and of the chunk of a log that is being written. A sealed chunk
+/// stays where it is until its log lets go of it, since it may be shared with a copy; so do trees of holds, tables, and
+/// the names of producers.
 pub trait Mover {
     /// The buffer of a byte string.
     fn bytes(&mut self, bytes: &mut Vec<u8>);

@@ -127,7 +127,10 @@ fn try_out(bytes: usize) -> usize {
     if bytes == 0 {
         return 0;
     }
-    let block = api!(RedisModule_Alloc(bytes));
+    let block = api!(RedisModule_TryAlloc(bytes));
+    if block.is_null() {
+        return bytes;
+    }
     let size = api!(RedisModule_MallocSize(block));
     api!(RedisModule_Free(block));
     size

@@ -68,6 +68,9 @@ needed![
     RedisModule_CreateString,
     RedisModule_CreateTimer,
     RedisModule_DefragAlloc,
+    RedisModule_DefragCursorGet,
+    RedisModule_DefragCursorSet,
+    RedisModule_DefragShouldStop,
     RedisModule_DigestAddStringBuffer,
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,
@@ -136,6 +139,7 @@ needed![
     RedisModule_SignalModifiedKey,
     RedisModule_StringPtrLen,
     RedisModule_SubscribeToServerEvent,
+    RedisModule_TryAlloc,
     RedisModule_UnblockClient,
     RedisModule_WrongArity,
 ];

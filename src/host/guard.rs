@@ -13,7 +13,7 @@ pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
         body()
     };
     // What a panic may leave half done is only what decisions and decoders build for themselves:
-    // values change in `apply`, after everything that could fail.
+    // values change in `apply`, after everything that could fail, and move in `defrag`, where nothing can.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| fallback())
 }
 

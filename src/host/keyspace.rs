@@ -36,7 +36,7 @@ pub fn read<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slo
     open_as(context, name, REDISMODULE_READ)
 }
 
-/// The same for this server's own sake: nobody has asked for this key, so its absence is no miss.
+/// The same for a part of a counter: one that is absent counts as 0, so its absence is no miss.
 pub fn peek<'c, T: ValueType>(context: &'c Context, name: Key<'c>) -> Result<Slot<'c, T>, Error> {
     open_as(context, name, REDISMODULE_READ | NO_NOTIFY | NO_STATS)
 }

@@ -62,8 +62,9 @@ impl fmt::Display for Trouble {
             ),
             Trouble::Uncounted(primary, me) => write!(
                 f,
-                "the primary {primary} does not count this server ({me}) among those that could take over; after a \
-                 promotion fenced allocators would wait"
+                "the primary {primary} does not count this server ({me}) among those that could take over: after a \
+                 promotion fenced allocators would wait for it. It knows replicas by their address; REPLICAOF anew, or \
+                 replica-announce-ip and replica-announce-port, make both say the same"
             ),
         }
     }

@@ -76,7 +76,7 @@ pub trait ValueType: Stored + Clone + 'static {
     fn memory(&self, block: BlockSize) -> usize;
     /// Pieces to free.
     fn allocations(&self) -> usize;
-    /// Lets everything that it owns move.
+    /// Lets what it owns move, as far as that can.
     fn relocate(&mut self, mover: &mut impl Mover);
 }
 

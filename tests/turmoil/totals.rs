@@ -28,7 +28,7 @@ type Notes = VecDeque<(Instant, i64)>;
 #[derive(Default)]
 pub struct Views {
     sum: Sum,
-    /// Totals that were whole, not whole, and parts of one.
+    /// Totals that were whole, refused, and what was known at the time.
     whole: AtomicU64,
     refused: AtomicU64,
     parts: AtomicU64,
@@ -70,11 +70,13 @@ impl Views {
             command += if is_partial { " PARTIAL" } else { "" };
             let least = self.note(&mut notes, age_ms);
             match caller.call(&*command, &["PARTIAL"]) {
-                Ok(value) => self.judge(stage, &command, &value, if is_partial { 0 } else { least }),
+                Ok(value) => {
+                    self.judge(stage, &command, &value, if is_partial { 0 } else { least });
+                    let counted = if is_partial { &self.parts } else { &self.whole };
+                    counted.fetch_add(1, Relaxed);
+                }
                 Err(_) => _ = self.refused.fetch_add(1, Relaxed),
             }
-            let counted = if is_partial { &self.parts } else { &self.whole };
-            counted.fetch_add(1, Relaxed);
             holds_within(BREATH, || stage.is_over());
         }
     }

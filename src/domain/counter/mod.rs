@@ -252,7 +252,7 @@ impl Counter {
         extras.saturating_add(block(size_of::<Self>()))
     }
 
-    /// Lets everything that it owns move.
+    /// Lets what it owns move, as far as that can.
     pub fn relocate(&mut self, mover: &mut impl Mover) {
         if let Some(extras) = &mut self.extras {
             mover.boxed(extras);

@@ -242,7 +242,7 @@ impl IdBlock {
             .saturating_add(block(self.volatile.window.heap_bytes()))
     }
 
-    /// Lets everything that it owns move.
+    /// Lets what it owns move, as far as that can.
     pub fn relocate(&mut self, mover: &mut impl Mover) {
         if let Some(codes) = &mut self.kept.codes {
             mover.boxed(codes);

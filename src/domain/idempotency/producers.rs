@@ -17,11 +17,12 @@ pub(super) struct Producers {
     by_number: Vec<Producer>,
     free: Vec<u32>,
     by_name: Index,
+    name_bytes: usize,
 }
 
 impl Producers {
     pub(super) fn new() -> Self {
-        Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new() }
+        Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new(), name_bytes: 0 }
     }
 
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
@@ -56,6 +57,7 @@ impl Producers {
         if let Some(slot) = self.by_number.get_mut(to_usize(u64::from(number))) {
             *slot = producer;
         }
+        self.name_bytes = self.name_bytes.saturating_add(name.len());
         self.by_name.put((0, name), number, |number| key_of(&self.by_number, number));
         number
     }
@@ -70,6 +72,7 @@ impl Producers {
         // The name leaves the slot last: the index may have to read it while it forgets it.
         let name = producer.name.clone();
         self.by_name.remove((0, &name), number, |number| key_of(&self.by_number, number));
+        self.name_bytes = self.name_bytes.saturating_sub(name.len());
         if let Some(producer) = self.by_number.get_mut(to_usize(u64::from(number))) {
             producer.name = Box::default();
         }
@@ -80,13 +83,15 @@ impl Producers {
         self.by_number = Vec::new();
         self.free = Vec::new();
         self.by_name.clear();
+        self.name_bytes = 0;
     }
 
-    /// Heap bytes.
+    /// Heap bytes, as if all names were of the same length.
     pub(super) fn memory(&self, block: BlockSize) -> usize {
         let numbers = block(self.by_number.capacity().saturating_mul(size_of::<Producer>()));
         let free = block(self.free.capacity().saturating_mul(size_of::<u32>()));
-        let names = self.by_number.iter().map(|producer| block(producer.name.len())).sum();
+        let count = self.by_number.len().saturating_sub(self.free.len());
+        let names = block(self.name_bytes.checked_div(count).unwrap_or(0)).saturating_mul(count);
         [numbers, free, self.by_name.memory(block), names].iter().sum()
     }
 
