@@ -81,9 +81,10 @@ fn floor(command: &str) -> String {
 
 /// All pairs.
 pub fn contests() -> Vec<Contest> {
+    let counters = [format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1"), floor("NEXT")];
     let pair = |name, setup: &[String], ours, rival, floor, goal| Contest {
         name,
-        setup: [&[format!("SCOUNTER.INCR {COUNTER}"), format!("INCRBY {NATIVE} 1"), floor("NEXT")], setup].concat(),
+        setup: [&counters, setup].concat(),
         ours,
         rival,
         floor,
