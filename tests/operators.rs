@@ -228,7 +228,7 @@ fn memory_usage_is_what_the_allocator_says() {
     let server = Server::start();
     let mut client = server.connect();
     for (create, traffic, count) in [
-        ("SCOUNTER.CREATE key LOG MAXLEN 1000000", "SCOUNTER.INCR key", 400_000),
+        ("SCOUNTER.CREATE key LOG MAXLEN 1000000", "SCOUNTER.INCR key", 800_000),
         ("SCOUNTER.CREATE key LOG MAXLEN 1000000", "SCOUNTER.INCR key 1 NOTE note-{n}", 100_000),
         ("SCOUNTER.CREATE key", "SCOUNTER.INCR key 1 IDMP app-{n} {n}", 30_000),
         ("SCOUNTER.CREATE key UBOUND 1000000", "SCOUNTER.HOLD key 1 EX 1000", 20_000),

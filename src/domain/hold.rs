@@ -247,8 +247,8 @@ impl Holds {
     /// leaves six entries in a node, and where many are the same seven.
     pub fn memory(&self, block: BlockSize) -> usize {
         let ids = tree::<(u64, State)>(self.by_id.len(), 77, block);
-        let deadlines = tree::<((u64, u64), i64)>(self.deadlines.len(), 65, block);
-        let resolved = tree::<(u64, u64)>(self.resolved.len(), 65, block);
+        let deadlines = tree::<((u64, u64), i64)>(self.deadlines.len(), 68, block);
+        let resolved = tree::<(u64, u64)>(self.resolved.len(), 68, block);
         ids.saturating_add(deadlines).saturating_add(resolved)
     }
 

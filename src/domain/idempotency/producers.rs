@@ -91,7 +91,7 @@ impl Producers {
         let numbers = block(self.by_number.capacity().saturating_mul(size_of::<Producer>()));
         let free = block(self.free.capacity().saturating_mul(size_of::<u32>()));
         let count = self.by_number.len().saturating_sub(self.free.len());
-        let names = block(self.name_bytes.checked_div(count).unwrap_or(0)).saturating_mul(count);
+        let names = block(self.name_bytes.div_ceil(count.max(1))).saturating_mul(count);
         [numbers, free, self.by_name.memory(block), names].iter().sum()
     }
 
