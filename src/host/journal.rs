@@ -359,20 +359,18 @@ fn count(fence: &Fence) -> u64 {
 
 fn damaged(path: &Path, found: &Found) -> String {
     let path = path.display();
-    match (found.damage, found.electable.orphan_of()) {
-        (Damage::End, _) => format!(
+    if found.damage == Damage::End {
+        return format!(
             "tallybook found the end of its journal {path} damaged: allocators begin as far above their last mark in it as a \
              raise may have gone that it lost"
-        ),
-        (_, None) => format!(
-            "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
-             told them which ids are in use"
-        ),
-        (_, Some(primary)) => format!(
-            "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has \
-             told them which ids are in use, and IDBLOCK.FENCE FORGET {primary} that nobody else issues them"
-        ),
+        );
     }
+    let forget = |primary| format!(", and IDBLOCK.FENCE FORGET {primary} that nobody else issues them");
+    format!(
+        "tallybook found its journal {path} damaged: fenced allocators answer UNFENCED until IDBLOCK.ADVANCE has told them \
+         which ids are in use{}",
+        found.electable.orphan_of().map(forget).unwrap_or_default()
+    )
 }
 
 /// The name of a file beside the journal: a new one until it is whole, or one that could not be read.

@@ -44,7 +44,7 @@ pub use events::Events;
 pub use pair::{Pair, synced};
 pub use port::free as free_port;
 pub use proxy::{Loss, Proxy};
-pub use reply::show;
+pub use reply::{NOT_NOW, show};
 pub use sentinel::Sentinels;
 pub use server::Server;
 pub use stream::ReplicationStream;

@@ -2,6 +2,20 @@
 
 use redis::{ServerError, Value};
 
+/// What a server says that cannot serve right now, and has not executed the command.
+pub const NOT_NOW: [&str; 10] = [
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "UNBLOCKED",
+    "NOREPLICAS",
+    "REDIRECT",
+];
+
 /// A reply in one line: `5`, `"text"`, `OK`, `nil`, `[1, "a"]`, `{"value": 5}`, `(error) ERR ...`.
 pub fn show(value: &Value) -> String {
     match value {

@@ -10,21 +10,6 @@ use std::time::Duration;
 /// Whoever is silent for so long is taken for dead. Longer than pauses, shorter than some waits.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a server says that has not executed the command; the last one says nothing, and it may have.
-const REFUSALS: [&str; 11] = [
-    "MOVED",
-    "ASK",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "UNBLOCKED",
-    "NOREPLICAS",
-    "REDIRECT",
-    LOST,
-];
-
 /// Nobody knows whether the command was executed.
 pub const LOST: &str = "DISCONNECTED";
 
@@ -60,7 +45,7 @@ impl<'a> Caller<'a> {
         let node = self.owners.get(&arguments[1]).copied().unwrap_or(0);
         self.ask(node, &arguments).inspect_err(|error| {
             let code = error.split(' ').next().expect("a code");
-            let is_usual = REFUSALS.contains(&code);
+            let is_usual = code == LOST || NOT_NOW.contains(&code);
             let line = arguments.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ");
             assert!(is_usual || codes.contains(&code), "`{line}`: {error}");
             if is_usual {
