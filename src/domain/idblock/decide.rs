@@ -263,8 +263,9 @@ impl IdBlock {
             };
             return Taken::Now(reserved, block, effect);
         }
-        // Those who wait already come first.
-        let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
+        // Those who wait already come first, and until the mark is safe others take what is safe now.
+        let overtaken = stand.safe.saturating_add(reserved.count).max(end);
+        let claimed = environment.parked(self.uid()).saturating_add(overtaken).min(self.range().capacity());
         let pending = stand.pending.iter().find(|(mark, _)| *mark >= claimed);
         match pending {
             Some((_, ticket)) => Taken::Later(None, environment.wait(*ticket, self.uid(), reserved.count)),

@@ -215,6 +215,18 @@ fn what_is_wanted_beyond_waits_and_those_who_wait_already_come_first() {
 }
 
 #[test]
+fn what_others_take_meanwhile_is_there_for_whoever_waits() {
+    let mut server = Server::new(&Create { fence: Policy::Fixed(50), ..FENCED });
+    server.grant();
+    assert_eq!(server.next(), Ok(Some(1)));
+    server.grant();
+    assert_eq!(server.reserve(1_000), Ok(None));
+    assert_eq!(first_and_last(server.reserve(99).unwrap()), Some((2, 100)), "all that is safe so far");
+    server.grant();
+    assert_eq!(first_and_last(server.reserve(1_000).unwrap()), Some((101, 1_100)));
+}
+
+#[test]
 fn a_window_covers_what_is_used_and_shrinks_again() {
     let mut server = Server::new(&FENCED);
     let mut used = |per_second: u64, seconds: u64| {
