@@ -21,6 +21,9 @@ pub const NATIVE_COUNTER: &str = "redis.call('INCRBY', string.format('%s%013d', 
 /// The same of ours.
 pub const COUNTER: &str = "redis.call('SCOUNTER.INCR', string.format('%s%013d', KEYS[1], i), 1000000 + i)";
 
+/// The same of the floor.
+pub const FLOOR_COUNTER: &str = "redis.call('FLOOR.INCR', string.format('%s%013d', KEYS[1], i), 1000000 + i)";
+
 /// One entry of the log, if there is one.
 pub const ENTRY: &str = "redis.call('SCOUNTER.INCR', KEYS[1], 1)";
 
