@@ -8,7 +8,7 @@ use crate::stats::Spread;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const NOTE: &str = "Seconds for all; `ratio` is at most 1.5. `floor`: the same for a module that stores one integer.";
+const NOTE: &str = "Seconds for all; `ratio` is at most 1.5. `floor`: the ratio of a module that stores one integer.";
 
 const GOAL: f64 = 1.5;
 
@@ -37,16 +37,17 @@ pub fn measure(scope: &Scope) -> Table {
     let stages = [fill::COUNTER, fill::NATIVE_COUNTER, fill::FLOOR_COUNTER].map(filled);
     for (label, seconds) in MEASUREMENTS {
         let rounds: Vec<[f64; 3]> = (0..scope.rounds()).map(|_| stages.each_ref().map(seconds)).collect();
-        let median = |index: usize| Spread::of(rounds.iter().map(|round| round[index])).median;
-        let beside_native = |index: usize| Spread::of(rounds.iter().map(|round| round[index] / round[1]));
-        let ratio = beside_native(0);
+        let ours = Spread::of(rounds.iter().map(|[ours, ..]| *ours));
+        let native = Spread::of(rounds.iter().map(|[_, native, _]| *native));
+        let ratio = Spread::of(rounds.iter().map(|[ours, native, _]| ours / native));
+        let floor = Spread::of(rounds.iter().map(|[_, native, floor]| floor / native));
         table.push([
             label.to_owned(),
             count.to_string(),
-            format!("{:.2}", median(0)),
-            format!("{:.2}", median(1)),
+            format!("{:.2}", ours.median),
+            format!("{:.2}", native.median),
             ratio.to_string(),
-            beside_native(2).to_string(),
+            floor.to_string(),
             verdict(ratio.median <= GOAL),
         ]);
     }

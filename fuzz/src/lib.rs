@@ -199,7 +199,7 @@ pub fn effects<T: Value>(bytes: &[u8]) {
         match &key {
             Some(value) if outcome.is_ok() => form = check(value),
             Some(value) => assert!(sections(value) == form, "what was refused has changed something"),
-            None => assert!(outcome.is_err(), "a key out of nothing"),
+            None => assert!(outcome.is_err(), "applied, but there is no key"),
         }
         if reader.is_empty() {
             break;

@@ -19,9 +19,11 @@
 //! (1988); adding modulo the size of a half and putting the number of the round into the input of one
 //! keyed function is how FF1 does it (NIST SP 800-38G).
 //!
-//! `F` is AES-128 (FIPS 197) of one block, as in FF1: the number of the round in its first byte, the half
-//! in the next four, least significant first, then zeroes. Its last eight bytes as one number are brought
-//! below `a` or `b` by the high word of a product; what that is off from uniform is below 2^-32.
+//! `F` is AES-128 (FIPS 197; FF1 is built on AES, too) of one block: its first byte is the number of the
+//! round, the next four are the half, least significant first, the others are zeroes. Of the block that
+//! comes out, the last eight bytes, least significant first again, are a number that is brought below `a`
+//! or `b` by the high word of a product; what that is off from uniform is below 2^-32. That AES is itself a
+//! permutation does not show: half of the block is left out, and no more than 2^38 are ever put in.
 //!
 //! **The key** is BLAKE2b-128 of everything that is stored (a name, version, length, alphabet and
 //! secret, each with its length), so a secret may have any length, and neither another alphabet nor
@@ -41,8 +43,8 @@
 //!
 //! **Rejected.** Two equal halves of bits: up to four passes of the walk instead of hardly ever a
 //! second one. FF1 itself: arithmetic on long numbers, for spaces that fit a register. SipHash-2-4 for
-//! `F`: a code alone costs half, but where many are wanted, AES goes through eight side by side and is
-//! twice as fast. A block cipher of 32 or 64 bits: walks too far in a small space. Swap-or-not and its
+//! `F`: one code costs half as much, a hundred twice as much, where a processor has instructions for AES.
+//! A block cipher of 32 or 64 bits: walks too far in a small space. Swap-or-not and its
 //! like: hundreds of rounds. A multiplication modulo the space, a shuffled alphabet, a mix of one's own:
 //! two known pairs, or a look, give them away.
 //!
@@ -89,7 +91,7 @@ const KEY_NAME: &[u8] = b"tallybook CODES";
 /// Symbols of the longest code: the largest space in the smallest alphabet, 2^62.
 const LENGTH_MAX: usize = 62;
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Ordinals that go through the network side by side: as many blocks as a processor has in flight.
+/// Ordinals that go through the network side by side: as many blocks as `aes` encrypts at once.
 const LANES: usize = 8;
 /// The first byte that may be a symbol.
 const SYMBOL_FIRST: u8 = b'!';

@@ -109,9 +109,9 @@ unsafe impl GlobalAlloc for ServerAlloc {
 }
 
 /// Blocks of up to so many bytes are looked up, larger ones tried out.
-const LOOKED_UP_MAX: usize = 8192;
+const LOOKED_UP_MAX: usize = 1024;
 
-/// What the server's allocator takes for 8, 16, 24 bytes and so on.
+/// What the server's allocator takes for 1, 2, 3 bytes and so on.
 static BLOCK_SIZES: OnceLock<Vec<usize>> = OnceLock::new();
 
 /// What the server's allocator takes for a block of so many bytes: used memory is counted so, and MEMORY USAGE with it.
@@ -119,8 +119,8 @@ pub(super) fn block_size(bytes: usize) -> usize {
     if bytes == 0 || bytes > LOOKED_UP_MAX {
         return try_out(bytes);
     }
-    let sizes = BLOCK_SIZES.get_or_init(|| (1..=LOOKED_UP_MAX / 8).map(|eighth| try_out(8 * eighth)).collect());
-    sizes.get(bytes.div_ceil(8) - 1).copied().unwrap_or(bytes)
+    let sizes = BLOCK_SIZES.get_or_init(|| (1..=LOOKED_UP_MAX).map(try_out).collect());
+    sizes.get(bytes - 1).copied().unwrap_or(bytes)
 }
 
 fn try_out(bytes: usize) -> usize {

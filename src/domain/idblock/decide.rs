@@ -263,9 +263,8 @@ impl IdBlock {
             };
             return Taken::Now(reserved, block, effect);
         }
-        // Those who wait already come first, and until the mark is safe others take what is safe now.
-        let overtaken = stand.safe.saturating_add(reserved.count).max(end);
-        let claimed = environment.parked(self.uid()).saturating_add(overtaken).min(self.range().capacity());
+        // Those who wait already come first.
+        let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
         let pending = stand.pending.iter().find(|(mark, _)| *mark >= claimed);
         match pending {
             Some((_, ticket)) => Taken::Later(None, environment.wait(*ticket, self.uid(), reserved.count)),
@@ -284,7 +283,7 @@ impl IdBlock {
         stand.top < self.range().capacity() && stand.top.saturating_sub(end) < size
     }
 
-    /// The effect that raises the mark by a window, and beyond `claimed`.
+    /// The effect that raises the mark by a window, and beyond `claimed`, also if others take all that was raised before.
     fn raise(
         &self,
         stand: &Stand<'_>,
@@ -293,13 +292,13 @@ impl IdBlock {
         environment: &impl Environment,
     ) -> BlockEffect<'static> {
         let (now_ms, standing) = (environment.now_ms(), environment.standing());
-        let next = NextWindow { now_ms, size_max: standing.window_max, stalled };
-        let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, next);
-        let from = match self.kept.clock {
-            Some(clock) => clock.ordinal(now_ms).max(stand.position).max(claimed),
-            None => stand.top.max(claimed),
-        };
-        let mark = from.saturating_add(size).max(stand.top).max(self.kept.mark).min(self.range().capacity());
+        let growth = NextWindow { now_ms, size_max: standing.window_max, stalled };
+        let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, growth);
+        let next = self.not_below_clock(stand.position, environment);
+        let from = if self.kept.clock.is_some() { next } else { stand.top }.max(claimed);
+        let overtaken = claimed.saturating_add(stand.top.saturating_sub(next));
+        let mark = from.saturating_add(size).max(overtaken).max(stand.top).max(self.kept.mark);
+        let mark = mark.min(self.range().capacity());
         BlockEffect {
             at_ms: now_ms,
             windowed: Some((mark, stand.position)),
