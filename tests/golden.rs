@@ -112,7 +112,7 @@ fn what_earlier_versions_wrote_still_loads() {
         // And they are values like any other.
         let mut client = from_aof.connect();
         assert_eq!(client.int("SCOUNTER.INCR plain"), 11);
-        assert_eq!(client.show("IDBLOCK.ENCODE coded 1"), "[dcc1d5]");
+        assert_eq!(client.show("IDBLOCK.ENCODE coded 1"), r#"["dcc1d5"]"#);
         assert_eq!(client.show("IDBLOCK.DECODE coded nonsense"), "[nil]");
         from_aof.reload();
     }

@@ -162,7 +162,7 @@ pub const SCOUNTER_ALTER: Row = Row {
     summary: "Changes bounds, shards, tokens or log of a counter.",
     complexity: "O(1)",
     class: Class::Relief,
-    keys: key(Access::Apply),
+    keys: key(Access::Update),
 };
 
 /// SCOUNTER.INFO

@@ -37,10 +37,11 @@ pub struct Settings {
 /// How long a request for acknowledgements may be on its way before it is made again.
 const ASK_AGAIN_MS: u64 = 100;
 
-/// Ticks in a second, in which a journal that failed is tried again, and an announcement is earned.
+/// Ticks in a second, in which a journal that failed is tried again.
 const SECOND_TICKS: u32 = 10;
 
-/// How many announcements may follow each other at once: replicas that come and go are no reason for more.
+/// How many announcements to followers may come at once, and then one a tick: replicas that come and go, or old dumps
+/// that are restored, are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
 
 /// How often the marks of time-sortable allocators are looked after.
@@ -428,8 +429,8 @@ pub fn tick() {
         state.news.look_at(&state.fence, flags() & (REDISMODULE_CTX_FLAGS_SLAVE | LOADING) == 0, now_ms());
         // A journal that lacks a mark and can neither be written nor emptied: nothing is acknowledged.
         state.leaves |= state.journal.is_unsound();
+        state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
         if state.ticks.is_multiple_of(SECOND_TICKS) {
-            state.announcements = ANNOUNCEMENTS_MAX.min(state.announcements + 1);
             state.journal.retry(&mut state.fence);
         }
         if !state.fence.marks().is_empty() || !state.parked.is_empty() || state.leaves {
@@ -500,7 +501,7 @@ impl State {
             return Orders { announce: None, ask: false };
         }
         self.fence.journalled(self.journal.synced());
-        let may_announce = self.announcements > 0 && !is_paused;
+        let may_announce = (self.announcements > 0 || followers.is_empty()) && !is_paused;
         let replicas_min = settings().replicas_min;
         let view = View { offset, followers, replicas_min, may_announce };
         let Todo { save, announce, ask, granted } = self.fence.observe(view);
@@ -511,7 +512,7 @@ impl State {
             self.fence.announce_again();
         }
         let announce = (announce && !self.is_unsaved).then(|| self.fence.announcement().encode());
-        self.announcements -= u32::from(announce.is_some());
+        self.announcements = self.announcements.saturating_sub(u32::from(announce.is_some()));
         // Acknowledgements are not asked for within the unit that carries something else: a replica
         // that is inside a transaction acknowledges what came before it.
         let is_late = now_ms.saturating_sub(self.asked_ms) >= ASK_AGAIN_MS;

@@ -85,6 +85,28 @@ fn an_old_dump_does_not_take_an_allocator_back() {
     checker.assert_unique();
 }
 
+/// Whoever restores a dump over and over again makes nobody wait for long, alone or with a replica.
+#[test]
+fn an_old_dump_that_comes_again_and_again_holds_nobody_up() {
+    let pair = Pair::start();
+    let alone = Server::builder().port().start();
+    for (server, replicas) in [(&alone, vec![]), (&pair.primary, vec![&pair.replica])] {
+        let (mut client, mut other, checker) = (server.connect(), server.connect(), Checker::new("ids"));
+        client.ok("CONFIG SET tallybook.fence-wait 900");
+        create(&mut client, "ids", "FENCE 100");
+        create(&mut client, "others", "FENCE 1");
+        wait_for_electable(server, &replicas);
+        reserve_times(3, &mut client, RESERVE, &checker, 0);
+        let dump = client.bytes("DUMP ids");
+        for _ in 0..scale(40, 400) {
+            client.ok(args!["RESTORE", "ids", 0, &dump, "REPLACE"]);
+            checker.note(&super::try_reserve(&mut client, RESERVE).expect("ids in time"), 0);
+            other.int("IDBLOCK.NEXT others");
+        }
+        checker.assert_unique();
+    }
+}
+
 #[test]
 fn a_promoted_replica_knows_better_than_a_dump_too() {
     let pair = Pair::start();
