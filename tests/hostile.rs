@@ -21,6 +21,7 @@ fn dumps(client: &mut Client) -> [Vec<Vec<u8>>; 2] {
         client.value(command);
     }
     client.ok("CLIENT SETNAME web-1");
+    client.ok(format!("CONFIG SET tallybook.fence-wait {}", PATIENCE.as_millis()));
     client.pipeline((0..20).map(|number| format!("SCOUNTER.INCR logged {number} NOTE note-{number}")));
     client.pipeline((0..600).map(|number| format!("SCOUNTER.INCR long {number}")));
     client.pipeline((1..20).map(|number| format!("IDBLOCK.RESERVE ids {number} NOTE note-{number}")));
