@@ -172,7 +172,8 @@ fn stays_true(disturb: impl Fn(&Cluster, &[String])) {
         watcher.join().expect("a watcher");
     });
     let total = sums.acknowledged.load(SeqCst);
-    home.connect().wait_for_field("CLUSTER INFO", "cluster_state", "ok"); // a hand-over may have left it down for a moment
+    // A hand-over may have left it down for a moment.
+    home.connect().wait_for_field("CLUSTER INFO", "cluster_state", "ok");
     assert_eq!(home.connect().int("SCOUNTER.TOTAL views TIMEOUT 5000"), total);
     println!("{total} increments, {} totals, {} gathers", sums.accepted.load(SeqCst), told(home, "gathers"));
 }
