@@ -44,9 +44,9 @@
 //! **Rejected.** Two equal halves of bits: up to four passes of the walk instead of hardly ever a
 //! second one. FF1 itself: arithmetic on long numbers, for spaces that fit a register. SipHash-2-4 for
 //! `F`: one code costs half as much, a hundred twice as much, where a processor has instructions for AES.
-//! A block cipher of 32 or 64 bits: walks too far in a small space. Swap-or-not and its
-//! like: hundreds of rounds. A multiplication modulo the space, a shuffled alphabet, a mix of one's own:
-//! two known pairs, or a look, give them away.
+//! A block cipher of 32 or 64 bits: walks too far in a small space. Swap-or-not and its like: hundreds of
+//! rounds. A multiplication modulo the space, a shuffled alphabet, a mix of one's own: two known pairs, or
+//! a look, give them away.
 //!
 //! **What it hides** is order and volume, from whoever does not know the secret. It is no access
 //! control: whoever has a code has it, and a space hardly larger than what was handed out is hit by
@@ -379,6 +379,7 @@ impl Codes {
         Codes::new(length, alphabet, secret).map_err(|error| Corrupt(error.reason()))
     }
 
+    /// For one reply: kept in the value, it would align that to more than a server's allocator does.
     fn cipher(&self) -> Aes128Enc {
         Aes128Enc::new(&self.key.into())
     }

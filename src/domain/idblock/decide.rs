@@ -295,9 +295,10 @@ impl IdBlock {
         let growth = NextWindow { now_ms, size_max: standing.window_max, stalled };
         let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, growth);
         let next = self.not_below_clock(stand.position, environment);
-        let from = if self.kept.clock.is_some() { next } else { stand.top }.max(claimed);
+        let begin = if self.kept.clock.is_some() { next } else { stand.top };
+        let windowed = begin.max(claimed).saturating_add(size);
         let overtaken = claimed.saturating_add(stand.top.saturating_sub(next));
-        let mark = from.saturating_add(size).max(overtaken).max(stand.top).max(self.kept.mark);
+        let mark = [windowed, overtaken, stand.top].into_iter().fold(self.kept.mark, u64::max);
         let mark = mark.min(self.range().capacity());
         BlockEffect {
             at_ms: now_ms,
