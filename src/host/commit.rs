@@ -259,7 +259,7 @@ fn announce<T: ValueType>(context: &Context, slot: Slot<'_, T>, effect: &T::Effe
 fn announce_name<T: ValueType>(context: &Context, key: Key<'_>, effect: &T::Effect<'_>) {
     let events = T::events(effect);
     // What nobody can see is no change: a mark that rises ahead of need.
-    if events != [None, None] {
+    if events.iter().any(Option::is_some) {
         signal(context, key, events);
     }
     if let Some(warning) = T::warning(effect) {

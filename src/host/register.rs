@@ -122,7 +122,7 @@ where
     }
 }
 
-/// Runs the handler of a command; a panic is an internal error.
+/// Runs the handler of a command.
 ///
 /// # Safety
 /// `register` must have seen F, and `argv` point to `argc` live strings for the length of the call.
@@ -133,21 +133,21 @@ where
     // SAFETY: `register` checked that F has no size, so there is nothing to read, and was given one.
     let handler = unsafe { NonNull::<F>::dangling().read() };
     // SAFETY: the caller's.
-    guard(|| Err(Error::Internal), || handler(context, &unsafe { Args::new(argv, argc) }))
+    handler(context, &unsafe { Args::new(argv, argc) })
 }
 
+/// A command comes to an internal error where it panics.
 unsafe extern "C" fn run<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
 where
     F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
 {
     let context = Context { raw: context };
-    // SAFETY: the server keeps the arguments for the length of the call.
-    let outcome = unsafe { outcome::<F>(&context, argv, argc) };
     guard(
         || context.send(&Err(Error::Internal)),
-        || match &outcome {
-            Err(Error::Unfenced(wait)) if park(&context, wait, Some(again::<F>), Some(late)) => STALLED.one(),
-            outcome => tell(&context, outcome),
+        // SAFETY: the server keeps the arguments for the length of the call.
+        || match unsafe { outcome::<F>(&context, argv, argc) } {
+            Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => STALLED.one(),
+            outcome => tell(&context, &outcome),
         },
     );
     0
@@ -160,12 +160,17 @@ where
     F: Fn(&Context, &Args<'_>) -> Result<Reply, Error> + Copy + 'static,
 {
     let context = Context { raw: context };
-    let outcome = match is_paused() {
-        true => Err(Error::Unfenced(Box::default())),
-        // SAFETY: the server keeps the arguments of a client that waits.
-        false => unsafe { outcome::<F>(&context, argv, argc) },
-    };
-    guard(|| context.send(&Err(Error::Internal)), || tell(&context, &outcome));
+    guard(
+        || context.send(&Err(Error::Internal)),
+        || {
+            let outcome = match is_paused() {
+                true => Err(Error::Unfenced(Box::default())),
+                // SAFETY: the server keeps the arguments of a client that waits.
+                false => unsafe { outcome::<F>(&context, argv, argc) },
+            };
+            tell(&context, &outcome);
+        },
+    );
     0
 }
 

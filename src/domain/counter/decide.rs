@@ -47,23 +47,34 @@ impl<'c> Adding<'c> {
 
     /// Adds `delta`. A missing counter starts at 0; adding 0 changes nothing.
     pub fn decide<'a>(&mut self, delta: i64, environment: &'a impl Environment) -> Decided<'a, i64> {
-        let value = i128::from(self.value).saturating_add(i128::from(delta));
-        let held = self.counter.map_or(Sums::default(), |counter| counter.held_now(environment));
-        self.counter.map_or(Bounds::NONE, Counter::bounds).admit(value, held)?;
+        let is_plain = self.counter.is_some_and(Counter::is_plain);
+        let value = match self.value.checked_add(delta) {
+            // Nothing but 64 bits is in its way.
+            Some(value) if is_plain => value,
+            _ => self.admitted(delta, environment)?,
+        };
         if delta == 0 {
-            return Ok(Decision::Unchanged(self.value));
+            return Ok(Decision::Unchanged(value));
         }
         let mut effect = CounterEffect { changed: Some(Changed::Added(delta)), ..CounterEffect::default() };
-        self.value = self.value.saturating_add(delta);
+        self.value = value;
         let first = !std::mem::replace(&mut self.begun, true);
-        if self.counter.is_some_and(Counter::is_plain) {
-            return Ok(Decision::Changed { effect, reply: self.value, form: Form::Request });
+        if is_plain {
+            return Ok(Decision::Changed { effect, reply: value, form: Form::Request });
         }
         dress(self.counter, &mut effect, b"", environment);
         if !first {
             (effect.setup, effect.due) = (None, false);
         }
-        Ok(Decision::Changed { effect, reply: self.value, form: Form::Effect })
+        Ok(Decision::Changed { effect, reply: value, form: Form::Effect })
+    }
+
+    /// The value with `delta`, if bounds and holds leave room for it.
+    fn admitted(&self, delta: i64, environment: &impl Environment) -> Result<i64, Error> {
+        let value = i128::from(self.value).saturating_add(i128::from(delta));
+        let held = self.counter.map_or(Sums::default(), |counter| counter.held_now(environment));
+        self.counter.map_or(Bounds::NONE, Counter::bounds).admit(value, held)?;
+        Ok(self.value.saturating_add(delta))
     }
 }
 

@@ -24,7 +24,7 @@ pub use request::{Add, Alter, Commit, Create, ExpiryOption, HoldRequest, IncrEx,
 use crate::audit::{CounterChange, CounterOp, Log};
 use crate::bounds::Bounds;
 use crate::effect::{Changed, CounterEffect, Stamp};
-use crate::hold::{Holds, Resolution, Sums};
+use crate::hold::{Hold, Holds, Resolution, Sums};
 use crate::idempotency::{Limits, Tokens};
 use crate::info::Extent;
 use crate::ledger::{Ledger, Posting};
@@ -54,9 +54,24 @@ struct Extras {
 
 /// What an effect comes to on this counter, worked out before anything is changed.
 struct Outcome {
+    op: CounterOp,
     before: i64,
     value: i64,
-    change: CounterChange,
+    /// What was added, set aside or given back.
+    amount: i64,
+    /// The hold that ends with it.
+    resolved: Option<Hold>,
+}
+
+impl Outcome {
+    /// As the log has it.
+    fn change(&self) -> CounterChange {
+        let delta = match self.op {
+            CounterOp::Set => i128::from(self.value).saturating_sub(i128::from(self.before)),
+            _ => i128::from(self.amount),
+        };
+        CounterChange { op: self.op, delta, value: self.value }
+    }
 }
 
 impl Counter {
@@ -137,12 +152,15 @@ impl Counter {
     fn change(&mut self, effect: &CounterEffect<'_>) -> Result<(), Corrupt> {
         let outcome = self.outcome(effect)?;
         if self.extras.is_none() && effect.concerns_value_only() {
+            // Nothing but 64 bits is in its way.
             self.value = outcome.value;
             return Ok(());
         }
+        self.check_rules(effect, &outcome)?;
+        let change = outcome.change();
         let (at_ms, log, limits) = (effect.at_ms, effect.log(), effect.setup.as_ref().and_then(|setup| setup.limits));
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
-        self.check_ledger(posting, outcome.change)?;
+        self.check_ledger(posting, change)?;
 
         // From here on the change must succeed.
         self.value = outcome.value;
@@ -154,12 +172,12 @@ impl Counter {
         if effect.due {
             for hold in extras.holds.expire(at_ms, memory_ms) {
                 let delta = hold.amount.into();
-                let change = CounterChange { op: CounterOp::HoldExpired, delta, value: outcome.before };
-                extras.ledger.append(effect.stamp.as_ref().map(|_| &Stamp::NOBODY), at_ms, change)?;
+                let expired = CounterChange { op: CounterOp::HoldExpired, delta, value: outcome.before };
+                extras.ledger.append(effect.stamp.as_ref().map(|_| &Stamp::NOBODY), at_ms, expired)?;
             }
         }
         extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
-        extras.ledger.append(effect.stamp.as_deref(), at_ms, outcome.change)?;
+        extras.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
         extras.ledger.pin(effect.pinned.as_deref(), at_ms)?;
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
     }
@@ -176,7 +194,7 @@ impl Counter {
         }
     }
 
-    /// The value after an effect, and what the log says of it. The invariants hold afterwards.
+    /// What an effect comes to, where it fits what stands. Whether the rules hold afterwards, `check_rules` says.
     fn outcome(&self, effect: &CounterEffect<'_>) -> Result<Outcome, Corrupt> {
         const WIDE: Corrupt = Corrupt("the value would pass 64 bits");
         const NO_HOLD: Corrupt = Corrupt("no such hold is pending");
@@ -184,22 +202,13 @@ impl Counter {
             let hold = self.holds().and_then(|holds| holds.get(id)).ok_or(NO_HOLD)?;
             if effect.due && hold.deadline_ms <= effect.at_ms { Err(NO_HOLD) } else { Ok(hold) }
         };
-        // Without `due` every hold that is stored still counts.
-        let now_ms = if effect.due { effect.at_ms } else { 0 };
-        let (before, mut held) = (self.value, self.sums(now_ms));
-        let (op, value, delta) = match effect.changed {
-            None if effect.created().is_some() => (CounterOp::Create, before, before),
-            None => (CounterOp::Alter, before, 0),
-            Some(Changed::Added(delta)) => (CounterOp::Incr, before.checked_add(delta).ok_or(WIDE)?, delta),
-            Some(Changed::Set(value)) => (CounterOp::Set, value, 0),
-            Some(Changed::Held(hold)) => {
-                let admits = |holds: &Holds| holds.admits(hold, now_ms);
-                if !self.extras.as_ref().map_or_else(|| admits(&Holds::default()), |extras| admits(&extras.holds)) {
-                    return Err(Corrupt("no room for this hold"));
-                }
-                held = held.with(hold.amount);
-                (CounterOp::Hold, before, hold.amount)
-            }
+        let before = self.value;
+        let (op, value, amount, resolved) = match effect.changed {
+            None if effect.created().is_some() => (CounterOp::Create, before, before, None),
+            None => (CounterOp::Alter, before, 0, None),
+            Some(Changed::Added(delta)) => (CounterOp::Incr, before.checked_add(delta).ok_or(WIDE)?, delta, None),
+            Some(Changed::Set(value)) => (CounterOp::Set, value, 0, None),
+            Some(Changed::Held(hold)) => (CounterOp::Hold, before, hold.amount, None),
             Some(Changed::Committed { id, amount }) => {
                 let hold = pending(id)?;
                 if amount == 0
@@ -208,15 +217,28 @@ impl Counter {
                 {
                     return Err(Corrupt("more committed than was held"));
                 }
-                held = held.without(hold.amount);
-                (CounterOp::Commit, before.checked_add(amount).ok_or(WIDE)?, amount)
+                (CounterOp::Commit, before.checked_add(amount).ok_or(WIDE)?, amount, Some(hold))
             }
             Some(Changed::Released { id }) => {
                 let hold = pending(id)?;
-                held = held.without(hold.amount);
-                (CounterOp::Release, before, hold.amount)
+                (CounterOp::Release, before, hold.amount, Some(hold))
             }
         };
+        Ok(Outcome { op, before, value, amount, resolved })
+    }
+
+    /// Bounds, holds and shards allow what an effect comes to. A counter that is plain, and stays so, has none.
+    fn check_rules(&self, effect: &CounterEffect<'_>, outcome: &Outcome) -> Result<(), Corrupt> {
+        // Without `due` every hold that is stored still counts.
+        let now_ms = if effect.due { effect.at_ms } else { 0 };
+        let mut held = outcome.resolved.iter().fold(self.sums(now_ms), |sums, hold| sums.without(hold.amount));
+        if let Some(Changed::Held(hold)) = effect.changed {
+            let admits = |holds: &Holds| holds.admits(hold, now_ms);
+            if !self.extras.as_ref().map_or_else(|| admits(&Holds::default()), |extras| admits(&extras.holds)) {
+                return Err(Corrupt("no room for this hold"));
+            }
+            held = held.with(hold.amount);
+        }
         let bounds = new_bounds(effect).unwrap_or(self.bounds());
         let shards = new_shards(effect).or(self.shards());
         if shards < self.shards() {
@@ -225,12 +247,7 @@ impl Counter {
         if shards.is_some() && bounds != Bounds::NONE {
             return Err(Corrupt("shards beside bounds"));
         }
-        bounds.admit(i128::from(value), held).map_err(|_| Corrupt("the value would pass a bound"))?;
-        let delta = match op {
-            CounterOp::Set => i128::from(value).saturating_sub(i128::from(before)),
-            _ => i128::from(delta),
-        };
-        Ok(Outcome { before, value, change: CounterChange { op, delta, value } })
+        bounds.admit(i128::from(outcome.value), held).map_err(|_| Corrupt("the value would pass a bound"))
     }
 
     fn sums(&self, now_ms: u64) -> Sums {

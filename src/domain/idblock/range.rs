@@ -83,9 +83,8 @@ impl Range {
 
     /// The id of an ordinal, if there is one.
     pub fn id(&self, ordinal: u64) -> Option<i64> {
-        let offset = i128::from(ordinal).checked_mul(i128::from(self.increment))?;
-        let id = i128::from(self.start).checked_add(offset)?;
-        i64::try_from(id).ok().filter(|_| ordinal < self.capacity)
+        let offset = ordinal.checked_mul(self.increment).filter(|_| ordinal < self.capacity)?;
+        self.start.checked_add_unsigned(offset)
     }
 
     /// The ordinal of an id, if it is one of this sequence.
