@@ -23,9 +23,9 @@ pub struct Posting<'e, 'a> {
     /// When it was decided on.
     pub at_ms: u64,
     /// New retention of the log, or `Some(None)`: no log any more.
-    pub log: Option<Option<Retention>>,
+    pub log: Option<&'e Option<Retention>>,
     /// New limits of the tokens.
-    pub limits: Option<Limits>,
+    pub limits: Option<&'e Limits>,
     /// The entry that it leaves.
     pub stamp: Option<&'e Stamp<'a>>,
     /// The token that stands for it.
@@ -65,9 +65,9 @@ impl<C: Change> Ledger<C> {
     }
 
     /// Whether `post` would succeed with this change.
-    pub fn check(&self, posting: Posting<'_, '_>, change: C) -> Result<(), Corrupt> {
-        let Posting { at_ms, log, stamp, pinned, .. } = posting;
-        let will_log = log.map_or(self.log.is_some(), |log| log.is_some());
+    pub fn check(&self, posting: &Posting<'_, '_>, change: C) -> Result<(), Corrupt> {
+        let &Posting { at_ms, log, stamp, pinned, .. } = posting;
+        let will_log = log.map_or(self.log.is_some(), Option::is_some);
         if stamp.is_some() && !will_log {
             return Err(Corrupt("a log entry where there is no log"));
         }
@@ -80,15 +80,15 @@ impl<C: Change> Ledger<C> {
     }
 
     /// Takes over new options.
-    pub fn set_options(&mut self, posting: Posting<'_, '_>) {
+    pub fn set_options(&mut self, posting: &Posting<'_, '_>) {
         match (posting.log, &mut self.log) {
             (None, _) => {}
             (Some(None), log) => *log = None,
-            (Some(Some(retention)), Some(log)) => log.set_retention(retention),
-            (Some(Some(retention)), log) => *log = Some(Log::new(retention)),
+            (Some(Some(retention)), Some(log)) => log.set_retention(*retention),
+            (Some(Some(retention)), log) => *log = Some(Log::new(*retention)),
         }
         if let Some(limits) = posting.limits {
-            self.tokens_mut().set_limits(limits, posting.at_ms);
+            self.tokens_mut().set_limits(*limits, posting.at_ms);
         }
     }
 

@@ -210,9 +210,7 @@ pub fn unstamped(effect: BlockEffect<'_>) -> BlockEffect<'static> {
     assert!(effect.stamp.is_none() && effect.pinned.is_none(), "{effect:?}");
     BlockEffect {
         at_ms: effect.at_ms,
-        created: effect.created,
-        log: effect.log,
-        limits: effect.limits,
+        setup: effect.setup,
         reserved: effect.reserved,
         raised: effect.raised,
         advanced: effect.advanced,

@@ -33,7 +33,7 @@ impl ValueType for IdBlock {
 
     fn events(effect: &BlockEffect<'_>) -> [Option<&'static CStr>; 2] {
         let event = match effect {
-            BlockEffect { created: Some(_), .. } => c"idblock.create",
+            effect if effect.created().is_some() => c"idblock.create",
             BlockEffect { codes: true, .. } => c"idblock.codes",
             BlockEffect { reserved: Some(_), .. } => c"idblock.reserve",
             BlockEffect { advanced: Some(_), .. } => c"idblock.advance",

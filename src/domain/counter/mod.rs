@@ -158,16 +158,17 @@ impl Counter {
         }
         self.check_rules(effect, &outcome)?;
         let change = outcome.change();
-        let (at_ms, log, limits) = (effect.at_ms, effect.log(), effect.setup.as_ref().and_then(|setup| setup.limits));
+        let (at_ms, setup) = (effect.at_ms, effect.setup.as_ref());
+        let (log, limits) = setup.map_or((None, None), |setup| (setup.log.as_ref(), setup.limits.as_ref()));
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
-        self.check_ledger(posting, change)?;
+        self.check_ledger(&posting, change)?;
 
         // From here on the change must succeed.
         self.value = outcome.value;
         let extras = self.extras_mut();
         extras.bounds = new_bounds(effect).unwrap_or(extras.bounds);
         extras.shards = new_shards(effect).or(extras.shards);
-        extras.ledger.set_options(posting);
+        extras.ledger.set_options(&posting);
         let memory_ms = extras.ledger.token_limits().duration_ms();
         if effect.due {
             for hold in extras.holds.expire(at_ms, memory_ms) {
@@ -183,8 +184,8 @@ impl Counter {
     }
 
     /// There is an entry exactly where there is a log.
-    fn check_ledger(&self, posting: Posting<'_, '_>, change: CounterChange) -> Result<(), Corrupt> {
-        let will_log = posting.log.map_or(self.log().is_some(), |log| log.is_some());
+    fn check_ledger(&self, posting: &Posting<'_, '_>, change: CounterChange) -> Result<(), Corrupt> {
+        let will_log = posting.log.map_or(self.log().is_some(), Option::is_some);
         if posting.stamp.is_some() != will_log {
             return Err(Corrupt("a log entry exactly where there is a log"));
         }

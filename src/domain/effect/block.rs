@@ -33,6 +33,17 @@ pub struct BlockCreated {
     pub fence: Policy,
 }
 
+/// How an allocator is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockSetup {
+    /// The allocator comes into being.
+    pub created: Option<BlockCreated>,
+    /// New retention of the log, or `Some(None)`: no log.
+    pub log: Option<Option<Retention>>,
+    /// New limits of its tokens.
+    pub limits: Option<Limits>,
+}
+
 /// A run of ids, as ordinals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserved {
@@ -49,17 +60,13 @@ impl Reserved {
     }
 }
 
-/// One effect on one allocator. The parts are applied in this order.
+/// One effect on one allocator. The parts are applied in this order. What is rare is behind a pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockEffect<'a> {
     /// When it was decided on, in Unix milliseconds.
     pub at_ms: u64,
-    /// The allocator comes into being.
-    pub created: Option<Box<BlockCreated>>,
-    /// New retention of the log, or `Some(None)`: no log.
-    pub log: Option<Option<Retention>>,
-    /// New limits of its tokens.
-    pub limits: Option<Limits>,
+    /// How it is made.
+    pub setup: Option<Box<BlockSetup>>,
     /// A reservation. The mark rises to its end, if it is not there yet.
     pub reserved: Option<Reserved>,
     /// The mark rises to here. A mark never falls.
@@ -80,6 +87,17 @@ pub struct BlockEffect<'a> {
     pub pinned: Option<Box<Pinned<'a>>>,
 }
 
+impl BlockEffect<'_> {
+    /// The allocator comes into being.
+    pub fn created(&self) -> Option<&BlockCreated> {
+        self.setup.as_ref().and_then(|setup| setup.created.as_ref())
+    }
+
+    fn setup_mut(&mut self) -> &mut BlockSetup {
+        self.setup.get_or_insert_default()
+    }
+}
+
 impl<'a> Effect<'a> for BlockEffect<'a> {
     fn at(at_ms: u64) -> Self {
         BlockEffect { at_ms, ..BlockEffect::default() }
@@ -90,25 +108,13 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
     }
 
     fn put_parts(&self, out: &mut Vec<u8>) {
-        if let Some(created) = &self.created {
-            out.push(tag::CREATED);
-            out.extend(created.uid);
-            put_i64(out, created.start);
-            put_u64(out, created.increment);
-            put_i64(out, created.max);
-            let clock = if created.clock.is_some() { CLOCK } else { 0 };
-            let codes = if created.codes.is_some() { CODES } else { 0 };
-            out.push(clock | codes);
-            if let Some(clock) = created.clock {
-                clock.put(out);
+        if let Some(setup) = &self.setup {
+            if let Some(created) = &setup.created {
+                put_created(created, out);
             }
-            if let Some(codes) = &created.codes {
-                codes.put(out);
-            }
-            created.fence.put(out);
+            put_log(setup.log, out);
+            put_limits(setup.limits, out);
         }
-        put_log(self.log, out);
-        put_limits(self.limits, out);
         if let Some(reserved) = &self.reserved {
             out.push(tag::RESERVED);
             put_u64(out, reserved.first);
@@ -139,20 +145,9 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
 
     fn take_part(&mut self, tag: u8, reader: &mut Reader<'a>) -> Result<(), Corrupt> {
         match tag {
-            tag::CREATED => {
-                let uid = reader.array()?;
-                let (start, increment, max) = (reader.i64()?, reader.u64()?, reader.i64()?);
-                let flags = reader.u8()?;
-                if flags & !(CLOCK | CODES) != 0 {
-                    return Err(Corrupt("unknown flags of a new allocator"));
-                }
-                let clock = if flags & CLOCK != 0 { Some(Clock::take(reader)?) } else { None };
-                let codes = if flags & CODES != 0 { Some(Codes::take(reader)?) } else { None };
-                let fence = Policy::take(reader)?;
-                self.created = Some(Box::new(BlockCreated { uid, start, increment, max, clock, codes, fence }));
-            }
-            tag::LOG => self.log = Some(take_log(reader)?),
-            tag::LIMITS => self.limits = Some(take_limits(reader)?),
+            tag::CREATED => self.setup_mut().created = Some(take_created(reader)?),
+            tag::LOG => self.setup_mut().log = Some(take_log(reader)?),
+            tag::LIMITS => self.setup_mut().limits = Some(take_limits(reader)?),
             tag::RESERVED => self.reserved = Some(Reserved { first: reader.u64()?, count: reader.u64()? }),
             tag::RAISED => self.raised = Some(reader.u64()?),
             tag::ADVANCED => self.advanced = Some(reader.u64()?),
@@ -173,4 +168,34 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
     fn expiry(&self) -> Option<Expiry> {
         None
     }
+}
+
+fn put_created(created: &BlockCreated, out: &mut Vec<u8>) {
+    out.push(tag::CREATED);
+    out.extend(created.uid);
+    put_i64(out, created.start);
+    put_u64(out, created.increment);
+    put_i64(out, created.max);
+    let clock = if created.clock.is_some() { CLOCK } else { 0 };
+    let codes = if created.codes.is_some() { CODES } else { 0 };
+    out.push(clock | codes);
+    if let Some(clock) = created.clock {
+        clock.put(out);
+    }
+    if let Some(codes) = &created.codes {
+        codes.put(out);
+    }
+    created.fence.put(out);
+}
+
+fn take_created(reader: &mut Reader<'_>) -> Result<BlockCreated, Corrupt> {
+    let uid = reader.array()?;
+    let (start, increment, max) = (reader.i64()?, reader.u64()?, reader.i64()?);
+    let flags = reader.u8()?;
+    if flags & !(CLOCK | CODES) != 0 {
+        return Err(Corrupt("unknown flags of a new allocator"));
+    }
+    let clock = if flags & CLOCK != 0 { Some(Clock::take(reader)?) } else { None };
+    let codes = if flags & CODES != 0 { Some(Codes::take(reader)?) } else { None };
+    Ok(BlockCreated { uid, start, increment, max, clock, codes, fence: Policy::take(reader)? })
 }

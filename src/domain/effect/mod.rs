@@ -48,7 +48,7 @@ mod counter;
 #[cfg(test)]
 mod tests;
 
-pub use block::{BlockCreated, BlockEffect, Reserved};
+pub use block::{BlockCreated, BlockEffect, BlockSetup, Reserved};
 pub use counter::{Changed, CounterCreated, CounterEffect, Setup};
 
 use crate::audit::{Change, Entry, Log, Retention};

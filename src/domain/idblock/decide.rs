@@ -4,7 +4,7 @@
 use super::window::{Next as NextWindow, Stand};
 use super::{Block, Create, IdBlock, Issued, Next, Policy, Range, Reserve};
 use crate::decision::{Decision, Form};
-use crate::effect::{BlockCreated, BlockEffect, Reserved, Stamp};
+use crate::effect::{BlockCreated, BlockEffect, BlockSetup, Reserved, Stamp};
 use crate::environment::Environment;
 use crate::error::{Error, Kind};
 use crate::fence::{Ticket, Wait};
@@ -17,9 +17,17 @@ type Decided<'a, R> = Result<Decision<BlockEffect<'a>, R>, Error>;
 /// Ids that can be handed out now, or a wait until they can.
 enum Taken<'a> {
     /// The ids, and what has to change with them.
-    Now(Reserved, Block, BlockEffect<'a>),
+    Now(Reserved, Block, Passage),
     /// The mark that may have to be raised for it, and what to wait for.
     Later(Option<BlockEffect<'a>>, Box<Wait>),
+}
+
+/// What changes when a run of ids is handed out, beside what the log has of it.
+#[derive(Default)]
+struct Passage {
+    low: bool,
+    windowed: Option<(u64, u64)>,
+    issued: Option<Issued>,
 }
 
 impl IdBlock {
@@ -51,9 +59,11 @@ impl IdBlock {
         let created = BlockCreated { uid: environment.random(), start, increment, max, clock, codes, fence };
         let effect = BlockEffect {
             at_ms: environment.now_ms(),
-            created: Some(Box::new(created)),
-            log: log.map(Some),
-            limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
+            setup: Some(Box::new(BlockSetup {
+                created: Some(created),
+                log: log.map(Some),
+                limits: request.options.token_limits(TOKEN_LIMITS_DEFAULT),
+            })),
             stamp: log.map(|_| Stamp::new(b"", environment)),
             ..BlockEffect::default()
         };
@@ -81,8 +91,8 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, request, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
-            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+        let (reserved, reply, passage) = match self.take(request.count, request.at_least, environment)? {
+            Taken::Now(reserved, block, passage) => (reserved, block, passage),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
         let stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
@@ -90,7 +100,9 @@ impl IdBlock {
         let is_told = stamp.is_some() || self.kept.fence == Policy::Off;
         let pinned = pin(envelope.token, request, &reply);
         let reserved = is_told.then_some(reserved);
-        let effect = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..taken };
+        let (at_ms, Passage { low, windowed, issued }) = (environment.now_ms(), passage);
+        let told = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..BlockEffect::default() };
+        let effect = BlockEffect { at_ms, low, windowed, issued, ..told };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply, form })
     }
@@ -100,14 +112,15 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, &Next, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let (reserved, block, taken) = match self.take(1, 1, environment)? {
-            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+        let (reserved, block, passage) = match self.take(1, 1, environment)? {
+            Taken::Now(reserved, block, passage) => (reserved, block, passage),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
         let pinned = pin(envelope.token, &Next, &block.first);
         let raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
-        let issued = taken.issued.map(|issued| Issued { is_next: true, ..issued });
-        let effect = BlockEffect { raised, pinned, issued, ..taken };
+        let (at_ms, Passage { low, windowed, issued }) = (environment.now_ms(), passage);
+        let issued = issued.map(|issued| Issued { is_next: true, ..issued });
+        let effect = BlockEffect { at_ms, raised, low, windowed, issued, pinned, ..BlockEffect::default() };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply: block.first, form })
     }
@@ -211,8 +224,7 @@ impl IdBlock {
             let position = self.volatile.window.position();
             let (reserved, block) = self.run(position, count, at_least, environment)?;
             let low = self.becomes_low(position, reserved.end().unwrap_or(u64::MAX));
-            let effect = BlockEffect { at_ms: environment.now_ms(), low, ..BlockEffect::default() };
-            return Ok(Taken::Now(reserved, block, effect));
+            return Ok(Taken::Now(reserved, block, Passage { low, ..Passage::default() }));
         }
         let stand = self.stand_as_primary(environment)?;
         if stand.is_doubted {
@@ -254,14 +266,9 @@ impl IdBlock {
             let raise = self.is_due(&stand, end).then(|| self.raise(&stand, 0, false, environment));
             let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
             let issued = Issued { raise: raised, ..issued(&stand, end, reserved.count) };
-            let effect = BlockEffect {
-                at_ms: environment.now_ms(),
-                low: self.becomes_low(reserved.first, end),
-                windowed: raise.and_then(|raise| raise.windowed),
-                issued: Some(issued),
-                ..BlockEffect::default()
-            };
-            return Taken::Now(reserved, block, effect);
+            let windowed = raise.and_then(|raise| raise.windowed);
+            let low = self.becomes_low(reserved.first, end);
+            return Taken::Now(reserved, block, Passage { low, windowed, issued: Some(issued) });
         }
         // Those who wait already come first.
         let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());

@@ -144,7 +144,7 @@ impl IdBlock {
 
     /// The allocator that an effect makes where none stood.
     pub fn create(effect: &BlockEffect<'_>) -> Result<Self, Corrupt> {
-        let created = effect.created.as_ref().ok_or(Corrupt("the allocator does not exist"))?;
+        let created = effect.created().ok_or(Corrupt("the allocator does not exist"))?;
         if created.clock.is_some() && created.codes.is_some() {
             return Err(Corrupt("a clock excludes codes"));
         }
@@ -160,7 +160,7 @@ impl IdBlock {
 
     /// Applies an effect to an allocator that stands. On an error nothing was changed.
     pub fn apply(&mut self, effect: &BlockEffect<'_>) -> Result<(), Corrupt> {
-        if effect.created.is_some() {
+        if effect.created().is_some() {
             return Err(Corrupt("the allocator exists already"));
         }
         self.change(effect)
@@ -185,7 +185,7 @@ impl IdBlock {
         if before > mark {
             return Err(Corrupt("ids handed out above the mark"));
         }
-        let change = match (effect.reserved, &effect.created) {
+        let change = match (effect.reserved, effect.created()) {
             (Some(Reserved { first, count }), _) => BlockChange::Reserve { first, count },
             (None, Some(_)) => BlockChange::Create,
             (None, None) => {
@@ -193,13 +193,14 @@ impl IdBlock {
                 BlockChange::Advance { first: before, count }
             }
         };
-        let BlockEffect { at_ms, log, limits, .. } = *effect;
+        let (at_ms, setup) = (effect.at_ms, effect.setup.as_ref());
+        let (log, limits) = setup.map_or((None, None), |setup| (setup.log.as_ref(), setup.limits.as_ref()));
         let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
         let logged = effect.reserved.is_some() || effect.advanced.is_some();
         if logged && self.log().is_some() && effect.stamp.is_none() {
             return Err(Corrupt("no log entry where there is a log"));
         }
-        self.kept.ledger.check(posting, change)?;
+        self.kept.ledger.check(&posting, change)?;
 
         // From here on the change must succeed.
         let single = u64::from(effect.raised.is_some());
@@ -212,7 +213,7 @@ impl IdBlock {
             None if is_off => self.volatile.window.set_position(mark),
             None => {}
         }
-        self.kept.ledger.set_options(posting);
+        self.kept.ledger.set_options(&posting);
         self.kept.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
         self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
     }

@@ -4,8 +4,8 @@ use super::{random_block_effect, random_counter_effect, reencoded};
 use crate::audit::Retention;
 use crate::bounds::Bounds;
 use crate::effect::{
-    BlockCreated, BlockEffect, Changed, CounterCreated, CounterEffect, Effect, Expiry, Payload, Pinned, Reserved,
-    Setup, Stamp, decode, encode, encode_restored,
+    BlockCreated, BlockEffect, BlockSetup, Changed, CounterCreated, CounterEffect, Effect, Expiry, Payload, Pinned,
+    Reserved, Setup, Stamp, decode, encode, encode_restored,
 };
 use crate::hold::Hold;
 use crate::idblock::{Clock, Policy};
@@ -65,10 +65,11 @@ fn counter_parts() -> Vec<(CounterEffect<'static>, Vec<u8>)> {
 /// The same of an allocator.
 fn block_parts() -> Vec<(BlockEffect<'static>, Vec<u8>)> {
     let none = || BlockEffect { at_ms: 300, ..BlockEffect::default() };
+    let setup = |setup: BlockSetup| BlockEffect { setup: Some(Box::new(setup)), ..none() };
     let codes = Codes::new(2, Alphabet::new(b"ab").unwrap(), b"key").unwrap();
     let fenced = |clock, codes, fence| {
         let created = BlockCreated { uid: [7; 16], start: -1, increment: 3, max: 1, clock, codes, fence };
-        BlockEffect { created: Some(Box::new(created)), ..none() }
+        setup(BlockSetup { created: Some(created), ..BlockSetup::default() })
     };
     let created = |clock, codes| fenced(clock, codes, Policy::Off);
     let core = [&[1][..], &[7; 16], &[1, 3, 2]].concat();
@@ -78,8 +79,8 @@ fn block_parts() -> Vec<(BlockEffect<'static>, Vec<u8>)> {
         (fenced(None, None, Policy::Fixed(300)), [&core[..], &[0, 2, 0xac, 2]].concat()),
         (created(Clock::new(4, 300), None), [&core[..], &[1, 4, 0xac, 2, 0]].concat()),
         (created(None, Some(codes)), [&core[..], b"\x02\x01\x02\x02ab\x03key\x00"].concat()),
-        (BlockEffect { log: Some(None), ..none() }, vec![3, 0]),
-        (BlockEffect { limits: Limits::new(300, 5), ..none() }, vec![4, 0xac, 2, 5]),
+        (setup(BlockSetup { log: Some(None), ..BlockSetup::default() }), vec![3, 0]),
+        (setup(BlockSetup { limits: Limits::new(300, 5), ..BlockSetup::default() }), vec![4, 0xac, 2, 5]),
         (BlockEffect { reserved: Some(Reserved { first: 300, count: 9 }), ..none() }, vec![16, 0xac, 2, 9]),
         (BlockEffect { raised: Some(300), ..none() }, vec![17, 0xac, 2]),
         (BlockEffect { advanced: Some(300), ..none() }, vec![18, 0xac, 2]),
