@@ -333,19 +333,21 @@ impl Codes {
         }
         let cipher = self.cipher();
         let [value] = self.permute(&cipher, [ordinal]);
-        Some(self.write(self.walk(&cipher, value)))
+        let mut code = self.blank();
+        self.write(self.walk(&cipher, value), &mut code);
+        Some(code)
     }
 
     /// The codes of as many ordinals from `first` on, as far as there are any.
     pub fn encode_all(&self, first: u64, count: u64) -> Vec<Code> {
         let end = first.saturating_add(count).min(self.space);
-        let mut codes = Vec::with_capacity(usize::try_from(end.saturating_sub(first)).unwrap_or(0));
+        let mut codes = vec![self.blank(); usize::try_from(end.saturating_sub(first)).unwrap_or(0)];
         let cipher = self.cipher();
-        for start in (first..end).step_by(LANES) {
+        for (codes, start) in codes.chunks_mut(LANES).zip((first..end).step_by(LANES)) {
             let mut lanes = [0; LANES];
             lanes.iter_mut().zip(start..end).for_each(|(lane, ordinal)| *lane = ordinal);
-            let values = self.permute(&cipher, lanes).into_iter().zip(start..end);
-            codes.extend(values.map(|(value, _)| self.write(self.walk(&cipher, value))));
+            let values = self.permute(&cipher, lanes);
+            codes.iter_mut().zip(values).for_each(|(code, value)| self.write(self.walk(&cipher, value), code));
         }
         codes
     }
@@ -423,15 +425,18 @@ impl Codes {
         left.wrapping_mul(self.b.get()).wrapping_add(right)
     }
 
+    fn blank(&self) -> Code {
+        Code { symbols: [0; LENGTH_MAX], len: self.length }
+    }
+
+    /// Where the code is to stand: to move one that was just written would wait for each of its symbols.
     #[inline]
-    fn write(&self, mut value: u64) -> Code {
+    fn write(&self, mut value: u64, code: &mut Code) {
         let radix = self.alphabet.radix();
-        let mut code = Code { symbols: [0; LENGTH_MAX], len: self.length };
         for symbol in code.symbols.iter_mut().take(usize::from(self.length)).rev() {
             *symbol = self.alphabet.symbol(value % radix);
             value /= radix;
         }
-        code
     }
 
     /// Cannot wrap: `length` digits are below the space, which fits 63 bits.
