@@ -1,6 +1,7 @@
 //! Arguments become requests. No key is touched here.
 
 use crate::host::Args;
+use std::str::from_utf8;
 use tallybook_domain::audit::Retention;
 use tallybook_domain::counter::When;
 use tallybook_domain::error::Error;
@@ -150,22 +151,14 @@ pub fn within(what: &'static str, got: i64, min: i64, max: i64) -> Result<i64, E
 /// A signed 64-bit integer in the only spelling that the server itself takes: no sign but `-`, no
 /// blank, no leading zero.
 pub fn integer(what: &'static str, bytes: &[u8]) -> Result<i64, Error> {
-    let (negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let canonical = match digits {
-        [b'0'] => !negative,
-        [first, ..] => *first != b'0',
+        [b'0'] => digits.len() == bytes.len(),
+        [first, ..] => (b'1'..=b'9').contains(first),
         [] => false,
     };
-    // Below zero there is one number more.
-    let below = digits.iter().try_fold(0_i64, |below, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        below.checked_mul(10)?.checked_sub(digit.into())
-    });
-    let value = if negative { below } else { below.and_then(i64::checked_neg) };
-    value.filter(|_| canonical).ok_or(Error::NotAnInteger(what))
+    let parsed = from_utf8(bytes).ok().filter(|_| canonical).and_then(|text| text.parse().ok());
+    parsed.ok_or(Error::NotAnInteger(what))
 }
 
 #[cfg(test)]

@@ -232,7 +232,8 @@ impl Counter {
     fn check_rules(&self, effect: &CounterEffect<'_>, outcome: &Outcome) -> Result<(), Corrupt> {
         // Without `due` every hold that is stored still counts.
         let now_ms = if effect.due { effect.at_ms } else { 0 };
-        let mut held = outcome.resolved.iter().fold(self.sums(now_ms), |sums, hold| sums.without(hold.amount));
+        let held = self.sums(now_ms);
+        let mut held = outcome.resolved.map_or(held, |hold| held.without(hold.amount));
         if let Some(Changed::Held(hold)) = effect.changed {
             let admits = |holds: &Holds| holds.admits(hold, now_ms);
             if !self.extras.as_ref().map_or_else(|| admits(&Holds::default()), |extras| admits(&extras.holds)) {

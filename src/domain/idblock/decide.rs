@@ -17,17 +17,9 @@ type Decided<'a, R> = Result<Decision<BlockEffect<'a>, R>, Error>;
 /// Ids that can be handed out now, or a wait until they can.
 enum Taken<'a> {
     /// The ids, and what has to change with them.
-    Now(Reserved, Block, Passage),
+    Now(Reserved, Block, BlockEffect<'a>),
     /// The mark that may have to be raised for it, and what to wait for.
     Later(Option<BlockEffect<'a>>, Box<Wait>),
-}
-
-/// What changes when a run of ids is handed out, beside what the log has of it.
-#[derive(Default)]
-struct Passage {
-    low: bool,
-    windowed: Option<(u64, u64)>,
-    issued: Option<Issued>,
 }
 
 impl IdBlock {
@@ -91,8 +83,8 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, request, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let (reserved, reply, passage) = match self.take(request.count, request.at_least, environment)? {
-            Taken::Now(reserved, block, passage) => (reserved, block, passage),
+        let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
+            Taken::Now(reserved, block, effect) => (reserved, block, effect),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
         let stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
@@ -100,9 +92,7 @@ impl IdBlock {
         let is_told = stamp.is_some() || self.kept.fence == Policy::Off;
         let pinned = pin(envelope.token, request, &reply);
         let reserved = is_told.then_some(reserved);
-        let (at_ms, Passage { low, windowed, issued }) = (environment.now_ms(), passage);
-        let told = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..BlockEffect::default() };
-        let effect = BlockEffect { at_ms, low, windowed, issued, ..told };
+        let effect = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..taken };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply, form })
     }
@@ -112,15 +102,14 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, &Next, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let (reserved, block, passage) = match self.take(1, 1, environment)? {
-            Taken::Now(reserved, block, passage) => (reserved, block, passage),
+        let (reserved, block, taken) = match self.take(1, 1, environment)? {
+            Taken::Now(reserved, block, effect) => (reserved, block, effect),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
         let pinned = pin(envelope.token, &Next, &block.first);
         let raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
-        let (at_ms, Passage { low, windowed, issued }) = (environment.now_ms(), passage);
-        let issued = issued.map(|issued| Issued { is_next: true, ..issued });
-        let effect = BlockEffect { at_ms, raised, low, windowed, issued, pinned, ..BlockEffect::default() };
+        let issued = taken.issued.map(|issued| Issued { is_next: true, ..issued });
+        let effect = BlockEffect { raised, pinned, issued, ..taken };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply: block.first, form })
     }
@@ -224,7 +213,8 @@ impl IdBlock {
             let position = self.volatile.window.position();
             let (reserved, block) = self.run(position, count, at_least, environment)?;
             let low = self.becomes_low(position, reserved.end().unwrap_or(u64::MAX));
-            return Ok(Taken::Now(reserved, block, Passage { low, ..Passage::default() }));
+            let effect = BlockEffect { at_ms: environment.now_ms(), low, ..BlockEffect::default() };
+            return Ok(Taken::Now(reserved, block, effect));
         }
         let stand = self.stand_as_primary(environment)?;
         if stand.is_doubted {
@@ -266,9 +256,14 @@ impl IdBlock {
             let raise = self.is_due(&stand, end).then(|| self.raise(&stand, 0, false, environment));
             let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
             let issued = Issued { raise: raised, ..issued(&stand, end, reserved.count) };
-            let windowed = raise.and_then(|raise| raise.windowed);
-            let low = self.becomes_low(reserved.first, end);
-            return Taken::Now(reserved, block, Passage { low, windowed, issued: Some(issued) });
+            let effect = BlockEffect {
+                at_ms: environment.now_ms(),
+                low: self.becomes_low(reserved.first, end),
+                windowed: raise.and_then(|raise| raise.windowed),
+                issued: Some(issued),
+                ..BlockEffect::default()
+            };
+            return Taken::Now(reserved, block, effect);
         }
         // Those who wait already come first.
         let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
