@@ -2,7 +2,7 @@
 
 use crate::audit::{Change, Log, Retention};
 use crate::effect::{Pinned, Stamp};
-use crate::idempotency::{Limits, REPLY_LEN_MAX, Tokens};
+use crate::idempotency::{Limits, Tokens};
 use crate::info::{Extent, Field, Fields};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
 use crate::memory::{BlockSize, Mover};
@@ -74,9 +74,11 @@ impl<C: Change> Ledger<C> {
         if let (Some(stamp), Some(log)) = (stamp, &self.log) {
             log.check(&stamp.entry(log, at_ms, change)?)?;
         }
-        let Some(pinned) = pinned else { return Ok(()) };
-        let known = self.tokens().is_some_and(|tokens| tokens.find(&pinned.token, at_ms).is_some());
-        if known || pinned.reply.len() > REPLY_LEN_MAX { Err(Corrupt("the token is known already")) } else { Ok(()) }
+        match (pinned, self.tokens()) {
+            (Some(pinned), Some(tokens)) => tokens.check(&pinned.token, &pinned.reply, at_ms),
+            (Some(pinned), None) => Tokens::new(TOKEN_LIMITS_DEFAULT).check(&pinned.token, &pinned.reply, at_ms),
+            (None, _) => Ok(()),
+        }
     }
 
     /// Takes over new options.
@@ -101,9 +103,10 @@ impl<C: Change> Ledger<C> {
     }
 
     /// Remembers a token.
-    pub fn pin(&mut self, pinned: Option<&Pinned<'_>>, at_ms: u64) -> Result<(), Corrupt> {
-        let Some(pinned) = pinned else { return Ok(()) };
-        self.tokens_mut().remember(&pinned.token, pinned.fingerprint, &pinned.reply, at_ms)
+    pub fn pin(&mut self, pinned: Option<&Pinned<'_>>, at_ms: u64) {
+        if let Some(pinned) = pinned {
+            self.tokens_mut().remember(&pinned.token, pinned.fingerprint, &pinned.reply, at_ms);
+        }
     }
 
     fn tokens_mut(&mut self) -> &mut Tokens {

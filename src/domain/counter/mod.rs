@@ -179,7 +179,7 @@ impl Counter {
         }
         extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
         extras.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
-        extras.ledger.pin(effect.pinned.as_deref(), at_ms)?;
+        extras.ledger.pin(effect.pinned.as_deref(), at_ms);
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
     }
 

@@ -215,7 +215,8 @@ impl IdBlock {
         }
         self.kept.ledger.set_options(&posting);
         self.kept.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
-        self.kept.ledger.pin(effect.pinned.as_deref(), at_ms)
+        self.kept.ledger.pin(effect.pinned.as_deref(), at_ms);
+        Ok(())
     }
 
     /// The allocator that a COPY makes: it begins where this one may have come to, and it is another

@@ -4,9 +4,9 @@
 //! One table that doubles would cost 5.7 bytes a value just before it grows and 11.4 just after, and
 //! would stand still while it rehashes everything. So from 449 values on there are 16 tables, from
 //! 28,673 on 64, and they are of *unequal* size on purpose: table i gets hashes in proportion to
-//! 2^(i/64). As they fill, they double one after the other instead of all at once, so that at any
-//! number of values about as many have just grown as are about to: 7.9 bytes a value, always, and
-//! a call rehashes no more than one value in 12, of 64 tables one in 46 (all of them only on the
+//! 64 + i. As they fill, they double one after the other instead of all at once, so that at any
+//! number of values about as many have just grown as are about to: 7.6 to 8.6 bytes a value, and
+//! a call rehashes no more than one value in 12, of 64 tables one in 48 (all of them only on the
 //! way from 1 to 16 to 64).
 //!
 //! Rejected: linear hashing (no rehash at all, but more code and no less memory), a table of our own
@@ -26,15 +26,6 @@ const SPLITS: [(usize, usize); 2] = [(448, 16), (28_672, 64)];
 
 /// With fewer values there is one table again.
 const SPREAD_MIN: usize = 64;
-
-/// Of 64 tables, table i takes the 16-bit hashes from entry i - 1 to below entry i, which is
-/// 2^16 * (2^((i + 1) / 64) - 1). Every fourth of these bounds is one of 16 tables.
-const SHARES: [u16; 63] = [
-    714, 1435, 2164, 2902, 3647, 4400, 5162, 5932, 6710, 7496, 8292, 9096, 9908, 10730, 11560, 12400, 13249, 14106,
-    14974, 15850, 16737, 17633, 18538, 19454, 20379, 21315, 22260, 23216, 24183, 25160, 26148, 27146, 28155, 29175,
-    30207, 31249, 32303, 33369, 34446, 35534, 36635, 37747, 38872, 40009, 41158, 42320, 43495, 44682, 45882, 47095,
-    48322, 49562, 50815, 52082, 53363, 54658, 55966, 57289, 58627, 59979, 61346, 62727, 64124,
-];
 
 #[derive(Debug, Clone)]
 pub(super) struct Index {
@@ -119,11 +110,13 @@ impl Index {
         hash_of(&self.seed, Some(key))
     }
 
-    /// The table for `hash`, by bits that hashbrown uses neither for the slot nor for the tag.
+    /// The table for `hash`, by bits that hashbrown uses neither for the slot nor for the tag. Of 64 tables the first i
+    /// take the share that the squares from 64^2 to (64 + i)^2 have of those to 128^2.
     fn share(&self, hash: u64) -> usize {
         let [_, _, _, _, low, high, _, _] = hash.to_le_bytes();
         let bits = u16::from_le_bytes([low, high]);
-        let share = || SHARES.partition_point(|&bound| bound <= bits);
+        let square = (bits / 16).wrapping_mul(3).wrapping_add(64 * 64);
+        let share = || usize::from(square.isqrt().wrapping_sub(64));
         match self.tables.len() {
             64.. => share(),
             16.. => share() / 4,

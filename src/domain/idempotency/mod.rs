@@ -196,32 +196,27 @@ impl Tokens {
         (!expired).then_some(Remembered { fingerprint: record.fingerprint, reply: record.reply })
     }
 
-    /// Remembers that `token` was used at `at_ms`, or at the latest time seen, whichever is later.
-    ///
-    /// Corrupt, and without any change: a token that [`find`](Self::find) finds at that time, because whoever
-    /// decided had to replay it, and a reply above [`REPLY_LEN_MAX`] bytes.
-    pub fn remember(
-        &mut self,
-        token: &Token<'_>,
-        fingerprint: Fingerprint,
-        reply: &[u8],
-        at_ms: u64,
-    ) -> Result<(), Corrupt> {
+    /// Whether [`remember`](Self::remember) may be told of `token` at `at_ms`. Corrupt: a token that
+    /// [`find`](Self::find) finds at that time, because whoever decided had to replay it, and a reply above
+    /// [`REPLY_LEN_MAX`] bytes.
+    pub fn check(&self, token: &Token<'_>, reply: &[u8], at_ms: u64) -> Result<(), Corrupt> {
         if reply.len() > REPLY_LEN_MAX {
             return Err(Corrupt("reply of a token too long"));
         }
         if self.log.is_full() {
             return Err(Corrupt("tokens past their addresses"));
         }
-        if self.find(token, at_ms).is_some() {
-            return Err(Corrupt("token remembered twice"));
-        }
-        // From here on the command must succeed.
+        if self.find(token, at_ms).is_some() { Err(Corrupt("the token is known already")) } else { Ok(()) }
+    }
+
+    /// Remembers that `token`, which [`check`](Self::check) let pass, was used at `at_ms`, or at the latest time seen,
+    /// whichever is later.
+    pub fn remember(&mut self, token: &Token<'_>, fingerprint: Fingerprint, reply: &[u8], at_ms: u64) {
+        debug_assert!(self.check(token, reply, at_ms).is_ok(), "remembered without a check");
         self.advance(at_ms);
-        self.append(token, fingerprint, reply, self.latest_ms)?;
+        self.append(token, fingerprint, reply, self.latest_ms);
         self.drop_to_limit();
         self.sweep();
-        Ok(())
     }
 
     /// How many tokens `find` would find at `now_ms`.
@@ -262,15 +257,11 @@ impl Tokens {
         self.log.record(address).filter(|_| self.log.is_live(address))
     }
 
-    fn append(&mut self, token: &Token<'_>, fingerprint: Fingerprint, reply: &[u8], at_ms: u64) -> Result<(), Corrupt> {
-        if self.log.is_full() {
-            return Err(Corrupt("tokens past their addresses"));
-        }
+    fn append(&mut self, token: &Token<'_>, fingerprint: Fingerprint, reply: &[u8], at_ms: u64) {
         let producer = self.producers.acquire(token.producer);
         let address = self.log.append(&Record { at_ms, producer, token: token.token, fingerprint, reply });
         // A dead record of the same token is in the way only here: the new one takes its place.
         self.index.put((producer, token.token), address, |address| key_of(&self.log, address));
-        Ok(())
     }
 
     /// Moves the time forward and lets go of what has expired by then.

@@ -128,7 +128,8 @@ impl Tokens {
         if self.lookup(token).is_some() {
             return Err(Corrupt("token stored twice"));
         }
-        self.append(token, fingerprint, reply, at_ms)
+        self.append(token, fingerprint, reply, at_ms);
+        Ok(())
     }
 }
 

@@ -28,6 +28,15 @@ fn load((head, sections): &(Vec<u8>, Vec<Vec<u8>>)) -> Result<Tokens, Corrupt> {
     Ok(tokens)
 }
 
+impl Tokens {
+    /// Checks, then remembers, as every caller does.
+    fn post(&mut self, token: &Token<'_>, fp: Fingerprint, reply: &[u8], at_ms: u64) -> Result<(), Corrupt> {
+        self.check(token, reply, at_ms)?;
+        self.remember(token, fp, reply, at_ms);
+        Ok(())
+    }
+}
+
 /// The rules again, as plainly as they can be said.
 struct Model {
     limits: Limits,
@@ -144,27 +153,27 @@ fn limits_and_tokens_have_bounds() {
 fn a_token_is_gone_exactly_when_its_time_is_over() {
     for (duration_ms, at_ms) in [(1, 0), (1, 1), (300_000, 1_800_000_000_000), (1, u64::MAX - 1), (u64::MAX, 0)] {
         let mut tokens = store(duration_ms, 10);
-        tokens.remember(&token(b"p", b"t"), FP, b"5", at_ms).unwrap();
+        tokens.post(&token(b"p", b"t"), FP, b"5", at_ms).unwrap();
         let end_ms = at_ms + duration_ms;
         for (now_ms, live) in [(0, true), (at_ms, true), (end_ms - 1, true), (end_ms, false), (u64::MAX, false)] {
             let expected = live.then_some(Remembered { fingerprint: FP, reply: b"5" });
             assert_eq!(tokens.find(&token(b"p", b"t"), now_ms), expected, "{duration_ms} {at_ms} {now_ms}");
             assert_eq!(tokens.tracked(now_ms), u64::from(live));
-            assert_eq!(tokens.clone().remember(&token(b"p", b"t"), FP, b"6", now_ms).is_err(), live);
+            assert_eq!(tokens.clone().post(&token(b"p", b"t"), FP, b"6", now_ms).is_err(), live);
         }
     }
     let mut tokens = store(u64::MAX, 10);
-    tokens.remember(&token(b"p", b"t"), FP, b"5", 1).unwrap();
+    tokens.post(&token(b"p", b"t"), FP, b"5", 1).unwrap();
     assert!(tokens.find(&token(b"p", b"t"), u64::MAX).is_some(), "an end past 64 bits never comes");
 }
 
 #[test]
 fn producer_and_token_do_not_run_together() {
     let mut tokens = store(1000, 10);
-    tokens.remember(&token(b"ab", b"c"), FP, b"1", 5).unwrap();
+    tokens.post(&token(b"ab", b"c"), FP, b"1", 5).unwrap();
     assert_eq!(tokens.find(&token(b"a", b"bc"), 5), None);
     assert_eq!(tokens.find(&token(b"ab", b"d"), 5), None);
-    tokens.remember(&token(b"a", b"bc"), FP, b"2", 5).unwrap();
+    tokens.post(&token(b"a", b"bc"), FP, b"2", 5).unwrap();
     assert_eq!(tokens.find(&token(b"ab", b"c"), 5).unwrap().reply, b"1");
     assert_eq!(tokens.find(&token(b"a", b"bc"), 5).unwrap().reply, b"2");
 }
@@ -174,7 +183,7 @@ fn the_oldest_makes_room_and_is_counted() {
     for count_max in [1u64, 2, 3, 100] {
         let mut tokens = store(1000, count_max);
         for i in 0..count_max + 2 {
-            tokens.remember(&token(b"p", &i.to_le_bytes()), FP, b"", 7).unwrap();
+            tokens.post(&token(b"p", &i.to_le_bytes()), FP, b"", 7).unwrap();
             assert_eq!(tokens.dropped_early(), (i + 1).saturating_sub(count_max));
             assert_eq!(tokens.tracked(7), (i + 1).min(count_max));
         }
@@ -182,7 +191,7 @@ fn the_oldest_makes_room_and_is_counted() {
             assert_eq!(tokens.find(&token(b"p", &i.to_le_bytes()), 7).is_some(), i >= 2, "{i} of {count_max}");
         }
         // Expiry makes room first, and that is not early.
-        tokens.remember(&token(b"p", b"late"), FP, b"", 1007).unwrap();
+        tokens.post(&token(b"p", b"late"), FP, b"", 1007).unwrap();
         assert_eq!((tokens.dropped_early(), tokens.tracked(1007)), (2, 1));
     }
 }
@@ -190,12 +199,12 @@ fn the_oldest_makes_room_and_is_counted() {
 #[test]
 fn a_clock_that_steps_back_makes_nobody_younger() {
     let mut tokens = store(100, 10);
-    tokens.remember(&token(b"p", b"a"), FP, b"", 1000).unwrap();
-    tokens.remember(&token(b"p", b"b"), FP, b"", 400).unwrap();
+    tokens.post(&token(b"p", b"a"), FP, b"", 1000).unwrap();
+    tokens.post(&token(b"p", b"b"), FP, b"", 400).unwrap();
     assert_eq!(tokens.log.iter().map(|record| record.at_ms).collect::<Vec<_>>(), [1000, 1000]);
     assert_eq!(tokens.tracked(1099), 2);
     assert_eq!(tokens.tracked(1100), 0);
-    tokens.remember(&token(b"p", b"c"), FP, b"", 1100).unwrap();
+    tokens.post(&token(b"p", b"c"), FP, b"", 1100).unwrap();
     assert_eq!(tokens.tracked(0), 1, "what was seen to expire stays gone when the clock steps back");
     assert_eq!(tokens.find(&token(b"p", b"a"), 1000), None);
 }
@@ -203,12 +212,12 @@ fn a_clock_that_steps_back_makes_nobody_younger() {
 #[test]
 fn a_live_token_is_refused_and_nothing_changes() {
     let mut tokens = store(100, 1);
-    tokens.remember(&token(b"p", b"a"), FP, b"1", 1000).unwrap();
+    tokens.post(&token(b"p", b"a"), FP, b"1", 1000).unwrap();
     let before = stored(&tokens);
-    assert!(tokens.remember(&token(b"p", b"a"), FP, b"1", 1099).is_err());
-    assert!(tokens.remember(&token(b"p", b"b"), FP, &[0; 256], 5000).is_err());
+    assert!(tokens.post(&token(b"p", b"a"), FP, b"1", 1099).is_err());
+    assert!(tokens.post(&token(b"p", b"b"), FP, &[0; 256], 5000).is_err());
     assert_eq!(stored(&tokens), before);
-    tokens.remember(&token(b"p", b"b"), FP, &[0; 255], 1001).unwrap();
+    tokens.post(&token(b"p", b"b"), FP, &[0; 255], 1001).unwrap();
     assert_eq!(tokens.find(&token(b"p", b"b"), 1001).unwrap().reply, [0; 255]);
 }
 
@@ -216,11 +225,11 @@ fn a_live_token_is_refused_and_nothing_changes() {
 fn an_expired_token_that_still_lies_there_is_replaced() {
     let mut tokens = store(100, 1000);
     for i in 0u64..50 {
-        tokens.remember(&token(b"p", &i.to_le_bytes()), FP, b"old", 1).unwrap();
+        tokens.post(&token(b"p", &i.to_le_bytes()), FP, b"old", 1).unwrap();
     }
-    tokens.remember(&token(b"p", b"keeps the others from going at once"), FP, b"", 100).unwrap();
+    tokens.post(&token(b"p", b"keeps the others from going at once"), FP, b"", 100).unwrap();
     for i in (0u64..50).rev() {
-        tokens.remember(&token(b"p", &i.to_le_bytes()), FP, b"new", 150).unwrap();
+        tokens.post(&token(b"p", &i.to_le_bytes()), FP, b"new", 150).unwrap();
         assert!(i < 49 || tokens.log.dead() > 40, "some still lie there");
     }
     assert_eq!((tokens.log.dead(), tokens.log.live(), tokens.dropped_early()), (0, 51, 0));
@@ -234,7 +243,7 @@ fn an_expired_token_that_still_lies_there_is_replaced() {
 fn limits_change_without_bringing_anything_back() {
     let mut tokens = store(100, 10);
     for i in 0u64..10 {
-        tokens.remember(&token(b"p", &i.to_le_bytes()), FP, b"", i * 10).unwrap();
+        tokens.post(&token(b"p", &i.to_le_bytes()), FP, b"", i * 10).unwrap();
     }
     tokens.set_limits(Limits::new(1000, 10).unwrap(), 120);
     assert_eq!((tokens.tracked(120), tokens.dropped_early()), (7, 0), "0, 10 and 20 had expired before");
@@ -252,10 +261,10 @@ fn what_has_all_expired_frees_its_memory_at_once() {
     let mut id = 0u64;
     for _ in 0..20_000 {
         id += 1;
-        tokens.remember(&token(&(id % 500).to_le_bytes(), &id.to_le_bytes()), FP, b"12", id / 1000).unwrap();
+        tokens.post(&token(&(id % 500).to_le_bytes(), &id.to_le_bytes()), FP, b"12", id / 1000).unwrap();
     }
     assert!(tokens.memory(AS_ASKED) > 20_000 * 20);
-    tokens.remember(&token(b"p", b"t"), FP, b"12", 500).unwrap();
+    tokens.post(&token(b"p", b"t"), FP, b"12", 500).unwrap();
     assert!(tokens.memory(AS_ASKED) < 1000, "{} bytes for one token", tokens.memory(AS_ASKED));
     assert!(tokens.allocations() < 20);
     assert_eq!(tokens.log.dead(), 0);
@@ -265,10 +274,10 @@ fn what_has_all_expired_frees_its_memory_at_once() {
 fn a_trickle_after_a_flood_frees_the_memory() {
     let mut tokens = store(1_000, 100_000);
     for id in 0u64..100_000 {
-        tokens.remember(&token(b"worker-7", &u128::from(id).to_le_bytes()), FP, b"1234", 0).unwrap();
+        tokens.post(&token(b"worker-7", &u128::from(id).to_le_bytes()), FP, b"1234", 0).unwrap();
     }
     for id in 0u64..1_000 {
-        tokens.remember(&token(b"worker-7", &id.to_le_bytes()), FP, b"1234", id * 100).unwrap();
+        tokens.post(&token(b"worker-7", &id.to_le_bytes()), FP, b"1234", id * 100).unwrap();
     }
     assert_eq!(tokens.log.dead(), 0);
     assert!(tokens.memory(AS_ASKED) < 4096 + 1000, "{} bytes for 10 tokens", tokens.memory(AS_ASKED));
@@ -277,8 +286,8 @@ fn a_trickle_after_a_flood_frees_the_memory() {
 #[test]
 fn the_stored_form_is_the_drawn_one() {
     let mut tokens = store(1000, 10);
-    tokens.remember(&token(b"w", b"abc"), FP, &[5], 300).unwrap();
-    tokens.remember(&token(b"w", b"def"), Fingerprint([10, 11, 12, 13, 14, 15]), &[6], 302).unwrap();
+    tokens.post(&token(b"w", b"abc"), FP, &[5], 300).unwrap();
+    tokens.post(&token(b"w", b"def"), Fingerprint([10, 11, 12, 13, 14, 15]), &[6], 302).unwrap();
     let head = [0xe8, 0x07, 0x0a, 0x00, 0xae, 0x02];
     let section = [
         0xac, 0x02, 0x00, 0x01, 0x77, 0x03, 0x61, 0x62, 0x63, 1, 2, 3, 4, 5, 6, 0x01, 0x05, //
@@ -355,7 +364,7 @@ fn what_would_be_stored_differently_is_corrupt() {
     }
     let mut tokens = store(10, 200);
     for i in 0..80u8 {
-        tokens.remember(&token(b"w", &[i]), FP, b"", 5).unwrap();
+        tokens.post(&token(b"w", &[i]), FP, b"", 5).unwrap();
     }
     assert!(tokens.push_section(&record(4, 0, w, b"older")).is_err());
     assert!(tokens.push_section(&record(5, 0, w, b"as old")).is_ok());
@@ -370,7 +379,7 @@ fn varied(seed: u64, count: u64) -> Tokens {
         name.resize(8 + rng.random_range(0..8), 0);
         let producer = vec![b'p'; rng.random_range(1..20)];
         let reply = vec![9; rng.random_range(0..12)];
-        tokens.remember(&token(&producer, &name), FP, &reply, id / 3).unwrap();
+        tokens.post(&token(&producer, &name), FP, &reply, id / 3).unwrap();
     }
     tokens
 }
@@ -398,7 +407,7 @@ fn flipped_and_cut_bytes_are_refused_or_make_a_sound_store() {
                 assert_eq!(stored(&tokens), bad, "what is accepted is stored the same again");
                 check_inside(&tokens);
                 let at_ms = rng.random_range(0..20_000);
-                let _ = tokens.remember(&token(b"fresh", b"fresh"), FP, b"1", at_ms);
+                let _ = tokens.post(&token(b"fresh", b"fresh"), FP, b"1", at_ms);
                 tokens.set_limits(Limits::new(5, 5).unwrap(), at_ms);
                 check_inside(&tokens);
             }
@@ -452,8 +461,8 @@ proptest! {
                     let reply = vec![number; usize::from(reply_len)];
                     let fits = model.remember(&producer, &name, fingerprint, &reply, now_ms);
                     let key = token(&producer, &name);
-                    prop_assert_eq!(primary.remember(&key, fingerprint, &reply, now_ms).is_ok(), fits);
-                    prop_assert_eq!(twin.remember(&key, fingerprint, &reply, now_ms).is_ok(), fits);
+                    prop_assert_eq!(primary.post(&key, fingerprint, &reply, now_ms).is_ok(), fits);
+                    prop_assert_eq!(twin.post(&key, fingerprint, &reply, now_ms).is_ok(), fits);
                 }
                 Op::Find { producer, token: number, step_ms } => {
                     let at_ms = now_ms.saturating_add_signed(step_ms);
@@ -505,8 +514,8 @@ fn large_stores_do_what_the_model_says() {
             let fingerprint = Fingerprint::of(&[&name]);
             let fits = model.remember(&producer, &name, fingerprint, &i.to_le_bytes(), now_ms);
             let key = token(&producer, &name);
-            assert_eq!(primary.remember(&key, fingerprint, &i.to_le_bytes(), now_ms).is_ok(), fits, "seed {seed}");
-            assert_eq!(twin.remember(&key, fingerprint, &i.to_le_bytes(), now_ms).is_ok(), fits, "seed {seed}");
+            assert_eq!(primary.post(&key, fingerprint, &i.to_le_bytes(), now_ms).is_ok(), fits, "seed {seed}");
+            assert_eq!(twin.post(&key, fingerprint, &i.to_le_bytes(), now_ms).is_ok(), fits, "seed {seed}");
             let found = primary.find(&key, now_ms).map(|found| (found.fingerprint, found.reply));
             assert_eq!(found, model.find(&producer, &name, now_ms), "seed {seed}");
             if rng.random_ratio(1, 8_000) {
@@ -541,7 +550,7 @@ fn the_longest_records_fit_sections_and_segments() {
     for id in 0..400u64 {
         let mut name = id.to_le_bytes().to_vec();
         name.resize(255, 7);
-        tokens.remember(&token(&name, &name), FP, &[3; 255], id << 54).unwrap();
+        tokens.post(&token(&name, &name), FP, &[3; 255], id << 54).unwrap();
     }
     let form = stored(&tokens);
     assert!(form.1.iter().all(|section| (60_000..=65_536).contains(&section.len())));
@@ -556,7 +565,7 @@ fn fill(tokens: &mut Tokens, rng: &mut StdRng, producers: u64, step_ms: u64, fro
         rng.fill_bytes(&mut name);
         let producer = format!("worker-{}", id % producers);
         let reply = &[b'5'; 6][..rng.random_range(2..=6)];
-        tokens.remember(&token(producer.as_bytes(), &name), FP, reply, 1_800_000_000_000 + id * step_ms).unwrap();
+        tokens.post(&token(producer.as_bytes(), &name), FP, reply, 1_800_000_000_000 + id * step_ms).unwrap();
     }
 }
 
