@@ -9,7 +9,8 @@ use crate::stats::Spread;
 
 const NOTE: &str = "\
 The rate at each size beside that at the least, round by round; at least 0.85. `by CPU`: of the time that the server's\n\
-main thread takes for one. The log and the tokens are full, so each increment also drops the oldest.";
+main thread takes for one. The log and the tokens are full, so each increment also drops the oldest. A million tokens\n\
+are shown, not promised.";
 
 const GOAL: f64 = 0.85;
 
@@ -19,6 +20,8 @@ struct Curve {
     fill: fn(&Stage, &str, usize),
     /// The last size is left out of a quick run.
     sizes: &'static [usize],
+    /// Up to which size it is promised.
+    promised: usize,
     /// What follows the key and the delta.
     options: &'static str,
 }
@@ -29,6 +32,7 @@ const CURVES: [Curve; 3] = [
         label: "INCR, log entries",
         fill: fill::log,
         sizes: &[1_000, 100_000, 1_000_000, 10_000_000],
+        promised: 10_000_000,
         options: "",
     },
     Curve {
@@ -36,6 +40,7 @@ const CURVES: [Curve; 3] = [
         label: "INCR, holds",
         fill: fill::holds,
         sizes: &[100, 1_000, 10_000, 100_000],
+        promised: 100_000,
         options: "",
     },
     Curve {
@@ -43,6 +48,7 @@ const CURVES: [Curve; 3] = [
         label: "INCR IDMP, tokens",
         fill: fill::tokens,
         sizes: &[1_000, 10_000, 100_000, 1_000_000],
+        promised: 100_000,
         options: "IDMP worker-1 tokn__rand_int__",
     },
 ];
@@ -88,6 +94,6 @@ fn row(curve: &Curve, size: usize, rounds: &[Vec<Run>], point: usize) -> [String
         thousands(of(|here, _| here.rate).median),
         ratio.to_string(),
         of(|here, least| least.cpu_ns / here.cpu_ns).to_string(),
-        verdict(ratio.median >= GOAL),
+        if size > curve.promised { String::new() } else { verdict(ratio.median >= GOAL) },
     ]
 }

@@ -91,8 +91,9 @@ const KEY_NAME: &[u8] = b"tallybook CODES";
 /// Symbols of the longest code: the largest space in the smallest alphabet, 2^62.
 const LENGTH_MAX: usize = 62;
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Ordinals that go through the network side by side: as many blocks as `aes` encrypts at once.
-const LANES: usize = 8;
+/// Ordinals that go through the network side by side: twice as many blocks as `aes` encrypts at once, so that one half
+/// is encrypted while the other waits for its step.
+const LANES: usize = 16;
 /// The first byte that may be a symbol.
 const SYMBOL_FIRST: u8 = b'!';
 /// The rank of a byte that is no symbol.
