@@ -196,8 +196,8 @@ impl Tokens {
         (!expired).then_some(Remembered { fingerprint: record.fingerprint, reply: record.reply })
     }
 
-    /// Whether [`remember`](Self::remember) may be told of `token` at `at_ms`. Corrupt: a token that
-    /// [`find`](Self::find) finds at that time, because whoever decided had to replay it, and a reply above
+    /// Whether there is room for `token` at `at_ms`, by [`remember`](Self::remember) or from its stored form. Corrupt: a
+    /// token that [`find`](Self::find) finds at that time, because whoever decided had to replay it, and a reply above
     /// [`REPLY_LEN_MAX`] bytes.
     pub fn check(&self, token: &Token<'_>, reply: &[u8], at_ms: u64) -> Result<(), Corrupt> {
         if reply.len() > REPLY_LEN_MAX {

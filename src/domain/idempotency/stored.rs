@@ -125,9 +125,7 @@ impl Tokens {
         if self.log.live() >= self.limits.count_max {
             return Err(Corrupt("more tokens than their limit"));
         }
-        if self.lookup(token).is_some() {
-            return Err(Corrupt("token stored twice"));
-        }
+        self.check(token, reply, at_ms)?;
         self.append(token, fingerprint, reply, at_ms);
         Ok(())
     }
