@@ -113,7 +113,7 @@ fn read<C: Change>(log: Option<&Log<C>>) {
 /// The stored form of a value.
 fn sections<T: Value>(value: &T) -> Vec<Vec<u8>> {
     let mut sections = Vec::new();
-    value.sections(&mut |section| sections.push(section.to_vec()));
+    value.sections(&mut |section| sections.push(section));
     sections
 }
 
@@ -131,7 +131,7 @@ pub fn stored<T: Value>(bytes: &[u8]) {
     let mut sections = Vec::new();
     while !reader.is_empty() {
         let Ok(section) = reader.bytes(usize::MAX) else { return };
-        sections.push(section.to_vec());
+        sections.push(section);
     }
     if let Ok(value) = stored::load::<T, _, Corrupt>(sections.iter().map(Ok)) {
         assert_eq!(check(&value), sections, "another form than the one that was read");

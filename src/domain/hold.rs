@@ -258,12 +258,12 @@ impl Holds {
     }
 
     /// The sections of the stored form.
-    pub fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+    pub fn sections(&self, each: &mut dyn FnMut(Vec<u8>)) {
         let all: Vec<_> = self.by_id.iter().collect();
         for some in all.chunks(SECTION_LEN_MAX) {
             let mut out = Vec::new();
             some.iter().for_each(|&(&id, state)| put_state(id, state, &mut out));
-            each(&out);
+            each(out);
         }
     }
 

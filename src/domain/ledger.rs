@@ -114,7 +114,7 @@ impl<C: Change> Ledger<C> {
     }
 
     /// Its sections.
-    pub fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+    pub fn sections(&self, each: &mut dyn FnMut(Vec<u8>)) {
         if let Some(created_ms) = self.created_ms {
             section(Tag::Created, |out| put_u64(out, created_ms), each);
         }

@@ -188,7 +188,7 @@ impl Value for IdBlock {
 /// The sections of a value.
 pub fn sections(value: &impl Stored) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    value.sections(&mut |section| all.push(section.to_vec()));
+    value.sections(&mut |section| all.push(section));
     all
 }
 

@@ -18,15 +18,16 @@
 //! ```
 //!
 //! An absent section means the default, so a plain counter is its core alone. What can grow comes in
-//! sections of a few kilobytes. RDB keeps each section as one string, an AOF rewrite and a slot
-//! migration put as many as fit into one restoring command, DEBUG DIGEST hashes them in order.
+//! sections of a few kilobytes. RDB keeps each section as one string, the highest bit of the
+//! tag set in the last; an AOF rewrite and a slot migration put as many as fit into one restoring
+//! command; DEBUG DIGEST hashes them in order.
 //!
 //! Rejected: one encoded blob a value (a log of millions of entries would be copied whole to be
 //! saved), and fields in fixed order (a later version could not leave one out).
 
 use crate::wire::{Corrupt, Reader};
 
-/// What a section holds. The numbers are part of the stored format.
+/// What a section holds. The numbers are part of the stored format, and below 0x80.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Tag {
@@ -100,7 +101,7 @@ impl Tag {
 /// that it can come in several parts.
 pub trait Stored: Sized {
     /// Calls `each` with every section, the core first.
-    fn sections(&self, each: &mut dyn FnMut(&[u8]));
+    fn sections(&self, each: &mut dyn FnMut(Vec<u8>));
 
     /// The value of which only the core is known yet.
     fn from_core(section: &[u8]) -> Result<Self, Corrupt>;
@@ -125,9 +126,13 @@ where
     Ok(value)
 }
 
+/// Bytes that most sections do not exceed.
+const SHORT: usize = 32;
+
 /// One section: its tag, then what `body` appends.
-pub fn section(tag: Tag, body: impl FnOnce(&mut Vec<u8>), each: &mut dyn FnMut(&[u8])) {
-    let mut section = vec![tag.byte()];
+pub fn section(tag: Tag, body: impl FnOnce(&mut Vec<u8>), each: &mut dyn FnMut(Vec<u8>)) {
+    let mut section = Vec::with_capacity(SHORT);
+    section.push(tag.byte());
     body(&mut section);
-    each(&section);
+    each(section);
 }

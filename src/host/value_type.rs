@@ -175,27 +175,24 @@ fn load<T: ValueType>(io: *mut RedisModuleIO, encoding: c_int) -> Result<T, Corr
     stored::load(std::iter::from_fn(|| (!last).then(|| next_section(io, &mut last))))
 }
 
-/// RDB: before each section a number.
-const MORE_FOLLOW: u64 = 1;
-const LAST: u64 = 2;
+/// RDB: set in the tag of the last section, so that a section is one string and nothing before it: a plain counter
+/// would spend as much time on a number there as on itself.
+const LAST: u8 = 0x80;
 
 fn next_section(io: *mut RedisModuleIO, last: &mut bool) -> Result<Buffer, Corrupt> {
-    let intact = || if api!(RedisModule_IsIOError(io)) == 0 { Ok(()) } else { Err(Corrupt("cut short")) };
-    let place = api!(RedisModule_LoadUnsigned(io));
-    intact()?;
-    *last = match place {
-        MORE_FOLLOW => false,
-        LAST => true,
-        _ => return Err(Corrupt("neither a section nor the last one")),
-    };
     let mut len = 0;
     let start = api!(RedisModule_LoadStringBuffer(io, &mut len));
-    let buffer = Buffer { start: start.cast(), len };
-    intact().map(|()| buffer)
+    let mut buffer = Buffer { start: start.cast(), len };
+    if api!(RedisModule_IsIOError(io)) != 0 {
+        return Err(Corrupt("cut short"));
+    }
+    let tag = buffer.as_mut().first_mut().ok_or(Corrupt("an empty section"))?;
+    *last = *tag & LAST != 0;
+    *tag &= !LAST;
+    Ok(buffer)
 }
 
-fn save_section(io: *mut RedisModuleIO, place: u64, section: &[u8]) {
-    api!(RedisModule_SaveUnsigned(io, place));
+fn save_section(io: *mut RedisModuleIO, section: &[u8]) {
     api!(RedisModule_SaveStringBuffer(io, section.as_ptr().cast(), section.len()));
 }
 
@@ -209,6 +206,13 @@ impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the server made it of `len` bytes, and it is ours alone.
         if self.start.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(self.start, self.len) } }
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above.
+        if self.start.is_null() { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(self.start, self.len) } }
     }
 }
 
@@ -244,11 +248,13 @@ unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut 
         let value = known(unsafe { self::value::<T>(value) });
         let mut before: Option<Vec<u8>> = None;
         value.sections(&mut |section| {
-            if let Some(before) = before.replace(section.to_vec()) {
-                save_section(io, MORE_FOLLOW, &before);
+            if let Some(before) = before.replace(section) {
+                save_section(io, &before);
             }
         });
-        save_section(io, LAST, &before.unwrap_or_default());
+        let mut last = before.unwrap_or_default();
+        last.iter_mut().take(1).for_each(|tag| *tag |= LAST);
+        save_section(io, &last);
     });
 }
 
@@ -282,9 +288,9 @@ impl Restore {
         Restore { first: true, sections: Vec::new(), bytes: 0 }
     }
 
-    fn push(&mut self, section: &[u8], emit: &impl Fn(&[u8])) {
+    fn push(&mut self, section: Vec<u8>, emit: &impl Fn(&[u8])) {
         self.bytes += section.len();
-        self.sections.push(section.to_vec());
+        self.sections.push(section);
         if self.bytes >= RESTORE_BATCH_BYTES {
             self.finish(emit);
         }

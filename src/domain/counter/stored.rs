@@ -7,7 +7,7 @@ use crate::stored::{Stored, Tag, section};
 use crate::wire::{Corrupt, put_i64, put_u64};
 
 impl Stored for Counter {
-    fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+    fn sections(&self, each: &mut dyn FnMut(Vec<u8>)) {
         section(Tag::Core, |out| put_i64(out, self.value), each);
         let Some(extras) = &self.extras else { return };
         if extras.bounds != Bounds::NONE {

@@ -7,7 +7,7 @@ use crate::stored::{Stored, Tag, section};
 use crate::wire::{Corrupt, put_i64, put_u64};
 
 impl Stored for IdBlock {
-    fn sections(&self, each: &mut dyn FnMut(&[u8])) {
+    fn sections(&self, each: &mut dyn FnMut(Vec<u8>)) {
         let Kept { uid, range, mark, drawn, fence, clock, codes, ledger } = &self.kept;
         let core = |out: &mut Vec<u8>| {
             out.extend(uid);
