@@ -155,6 +155,71 @@ fn a_dump_that_is_cut_short_is_refused() {
     assert_eq!(server.digest(), before);
 }
 
+/// Where the sections begin in a dump: behind the type, the id of the module and the encoding.
+const HEADER: usize = 10;
+
+/// The sections of a dump of short ones: each is a string behind the server's mark for one, and behind them an end.
+fn sections(dump: &[u8]) -> Vec<Vec<u8>> {
+    let (mut rest, mut sections) = (&dump[HEADER..dump.len() - FOOTER], Vec::new());
+    while let [5, len, more @ ..] = rest {
+        let (section, behind) = more.split_at(usize::from(*len));
+        sections.push(section.to_vec());
+        rest = behind;
+    }
+    assert_eq!(rest, [0]);
+    sections
+}
+
+/// The dump with other sections.
+fn with_sections(dump: &[u8], sections: &[&[u8]]) -> Vec<u8> {
+    let mut value = dump[..HEADER].to_vec();
+    for section in sections {
+        value.extend([5, u8::try_from(section.len()).expect("a short section")]);
+        value.extend_from_slice(section);
+    }
+    value.push(0);
+    [&value, &dump[dump.len() - FOOTER..]].concat()
+}
+
+/// The highest bit of a tag says that its section is the last one: it must be there, and nowhere else.
+#[test]
+fn a_value_ends_with_the_section_that_says_so() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.ok("SCOUNTER.CREATE seats INITIAL 5 LBOUND 0 UBOUND 9");
+    client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+    let dump = client.bytes("DUMP seats");
+    let own = sections(&dump);
+    let turned: Vec<Vec<u8>> = own.iter().map(|section| [&[section[0] ^ 0x80], &section[1..]].concat()).collect();
+    // The same three with the bit and without it: the core, the bounds, the time of CREATE.
+    let [core, bounds, last_made] = [0, 1, 2].map(|index| own[index].as_slice());
+    let [last_core, last_bounds, made] = [0, 1, 2].map(|index| turned[index].as_slice());
+    let refused: [&[&[u8]]; 13] = [
+        &[],
+        &[b""],
+        &[b"\x80"],
+        &[core],
+        &[core, bounds, made],
+        &[last_core, bounds, last_made],
+        &[core, last_bounds, last_made],
+        &[last_core, last_bounds, last_made],
+        &[core, bounds, last_made, last_made],
+        &[core, b"", last_made],
+        &[b"", core, last_made],
+        &[last_made],
+        &[bounds, last_core],
+    ];
+    for sections in refused {
+        let error = client.error(args!["RESTORE", "hostile", 0, with_sections(&dump, sections)]);
+        assert_eq!(error, "ERR Bad data format", "{sections:x?}");
+    }
+    client.ok(args!["RESTORE", "same", 0, with_sections(&dump, &[core, bounds, last_made])]);
+    assert_eq!(client.bytes("DUMP same"), dump);
+    client.ok(args!["RESTORE", "plain", 0, with_sections(&dump, &[last_core])]);
+    assert_eq!(client.int("SCOUNTER.INCR plain 100"), 105, "without its bounds it is a plain counter");
+    assert_eq!(client.int("EXISTS hostile"), 0);
+}
+
 #[test]
 fn a_damaged_effect_is_refused_or_a_change_like_any_other() {
     let pair = Pair::start();

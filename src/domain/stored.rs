@@ -126,7 +126,7 @@ where
     Ok(value)
 }
 
-/// Bytes that most sections do not exceed.
+/// Bytes that the sections of a plain value do not exceed.
 const SHORT: usize = 32;
 
 /// One section: its tag, then what `body` appends.
@@ -135,4 +135,18 @@ pub fn section(tag: Tag, body: impl FnOnce(&mut Vec<u8>), each: &mut dyn FnMut(V
     section.push(tag.byte());
     body(&mut section);
     each(section);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tag_is_its_own_and_leaves_the_highest_bit_free() {
+        let mut bytes = Tag::ALL.map(Tag::byte).to_vec();
+        bytes.sort_unstable();
+        bytes.dedup();
+        assert_eq!(bytes.len(), Tag::ALL.len());
+        assert!(bytes.iter().all(|byte| *byte < 0x80));
+    }
 }

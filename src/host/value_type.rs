@@ -253,7 +253,9 @@ unsafe extern "C" fn rdb_save<T: ValueType>(io: *mut RedisModuleIO, value: *mut 
             }
         });
         let mut last = before.unwrap_or_default();
-        last.iter_mut().take(1).for_each(|tag| *tag |= LAST);
+        if let Some(tag) = last.first_mut() {
+            *tag |= LAST;
+        }
         save_section(io, &last);
     });
 }
