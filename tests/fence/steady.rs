@@ -35,7 +35,7 @@ fn load(client: &mut Client, checker: &Checker, time: Duration) -> (i64, usize) 
 /// than a second. A machine that stands still for longer may make somebody wait: then another stretch is looked at. A
 /// window that is too small would be so in each.
 #[test]
-fn a_healthy_pair_refuses_nobody_once_it_is_warm() {
+fn a_healthy_pair_makes_nobody_wait_once_it_is_warm() {
     let aof = || Server::builder().config("appendonly", "yes").config("appendfsync", "everysec");
     let pair = Pair::start_with(aof(), aof());
     let (checker, mut client) = (Checker::new("ids"), pair.primary.connect());
