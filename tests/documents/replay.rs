@@ -16,7 +16,8 @@ const VARYING: [&str; 7] = [
 ];
 
 fn replay(path: &str, transcript: &str) {
-    let server = Server::start();
+    // A reader's disk is idle; here others write to it, too.
+    let server = Server::builder().config("tallybook.fence-wait", PATIENCE.as_millis()).start();
     let mut client = server.connect();
     let mut bindings = Bindings::default();
     for step in steps(transcript) {
