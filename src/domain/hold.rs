@@ -258,13 +258,13 @@ impl Holds {
     }
 
     /// The sections of the stored form.
-    pub fn sections(&self, each: &mut dyn FnMut(Vec<u8>)) {
-        let all: Vec<_> = self.by_id.iter().collect();
-        for some in all.chunks(SECTION_LEN_MAX) {
+    pub fn sections(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let mut states = self.by_id.iter();
+        std::iter::from_fn(move || {
             let mut out = Vec::new();
-            some.iter().for_each(|&(&id, state)| put_state(id, state, &mut out));
-            each(out);
-        }
+            states.by_ref().take(SECTION_LEN_MAX).for_each(|(&id, state)| put_state(id, state, &mut out));
+            (!out.is_empty()).then_some(out)
+        })
     }
 
     /// Adds the holds of one section. After an error these holds are not to be used.

@@ -46,8 +46,8 @@ fn a_healthy_pair_makes_nobody_wait_once_it_is_warm() {
     let mut stretch = || {
         let before = client.numbers()["fence_stalls"];
         let (ids, refused) = load(&mut client, &checker, Duration::from_secs(seconds));
-        let (rate, waited) =
-            (ids / i64::try_from(seconds).expect("seconds"), client.numbers()["fence_stalls"] - before);
+        let waited = client.numbers()["fence_stalls"] - before;
+        let rate = ids / i64::try_from(seconds).expect("seconds");
         println!("{rate} ids a second, {waited} had to wait, {refused} were refused");
         waited == 0
     };

@@ -16,7 +16,9 @@ impl Stored for Counter {
         if let Some(shards) = extras.shards {
             section(Tag::Shards, |out| put_u64(out, shards.count().into()), each);
         }
-        extras.holds.sections(&mut |holds| section(Tag::Holds, |out| out.extend(holds), each));
+        for holds in extras.holds.sections() {
+            section(Tag::Holds, |out| out.extend(holds), each);
+        }
         extras.ledger.sections(each);
     }
 
