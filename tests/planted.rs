@@ -290,9 +290,15 @@ fn a_total_outlives_a_panic() {
     plant(home, "bus::forget");
     assert_eq!(total(10_000), zero);
     other.pause();
+    let sent = || {
+        home.connect().fields("CLUSTER INFO")["cluster_stats_messages_module_sent"].parse::<u64>().expect("a number")
+    };
+    let sent_before = sent();
     plant(home, "bus::rang"); // when it is time to ask again
     assert!(total(1_000).is_err_and(|error| error.starts_with("PARTIAL ")));
     assert_struck(home, "bus::rang");
+    let asked = sent() - sent_before;
+    assert!(asked > 3, "both others once, and the one that says nothing again and again, got {asked} messages");
     plant(home, "bus::late");
     assert_eq!(total(50), Err(INTERNAL.to_owned()));
     plant(home, "bus::left");

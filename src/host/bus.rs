@@ -388,14 +388,13 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     }
 }
 
+/// Whatever happens, no timer is running any more: who believed in one would never ask again.
 unsafe extern "C" fn rang(_: *mut RedisModuleCtx, _: *mut c_void) {
-    guard(
-        || (),
-        || {
-            with(|state| state.alarm_ms = None);
-            look();
-        },
-    );
+    let look_again = || {
+        with(|state| state.alarm_ms = None);
+        look();
+    };
+    guard(look_again, look_again);
 }
 
 /// Does for one counter what is due.
