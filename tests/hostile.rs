@@ -1,6 +1,7 @@
 //! Payloads that nobody should send. Whatever they say, the server goes on, and what it refuses leaves no trace.
 
 use crate::harness::*;
+use crate::payload::Payload;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -244,6 +245,47 @@ fn a_damaged_effect_is_refused_or_a_change_like_any_other() {
     client.error("SCOUNTER.EFFECT named nonsense");
     assert!(pair.primary.log().contains("tallybook refused an effect on key 'named': "), "{}", pair.primary.log());
     pair.assert_same_keyspace();
+}
+
+/// The codes of a retry are computed anew: a reply that claims a million of millions would be the end of the server.
+#[test]
+fn a_reply_that_no_reservation_can_have_had_is_not_given_again() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.ok("IDBLOCK.CREATE links CODES 10 FENCE OFF");
+    let mut stream = ReplicationStream::attach(&server);
+    let codes = client.list("IDBLOCK.CODES links 2 IDMP p t");
+    let effect = stream.next_commands().pop().and_then(|mut command| command.pop()).expect("a payload");
+    let token = effect.windows(5).position(|bytes| bytes == b"\x19\x01p\x01t").expect("a token") + 5;
+    let fingerprint: [u8; 6] = effect[token..token + 6].try_into().expect("six bytes");
+    let many = 1_000_000_000_000;
+    for (name, [first, last, count]) in
+        [("same", [1, 2, 2]), ("many", [1, many, many]), ("more", [1, 3, 3]), ("short", [1, 3, 2]), ("outside", [0, 1, 2])]
+    {
+        let reply = Payload::block(first, last, 1, count.unsigned_abs());
+        let forged = Payload::at(1_700_000_000_000).token([b"p", name.as_bytes()], fingerprint, &reply);
+        client.ok(args!["IDBLOCK.EFFECT", "links", forged.into_bytes()]);
+        let retry = client.call(args!["IDBLOCK.CODES", "links", 2, "IDMP", "p", name]);
+        match name {
+            "same" => assert_eq!(retry, Ok(redis::Value::Array(codes.clone()))),
+            _ => assert_eq!(retry, Err("ERR internal error, see the server log".to_owned()), "{name}"),
+        }
+    }
+    assert!(server.log().contains("a value that no command has made"), "{}", server.log());
+}
+
+/// A list of empty sections would take sixteen times the room of its bytes.
+#[test]
+fn an_effect_takes_no_more_memory_than_its_bytes() {
+    const LEN: usize = 8 << 20;
+    let server = Server::start();
+    let mut client = server.connect();
+    let mut peak = || client.fields("INFO memory")["used_memory_peak"].parse::<usize>().expect("a number");
+    let before = peak();
+    let mut sender = server.connect();
+    assert!(sender.error(args!["SCOUNTER.EFFECT", "views", [&[1, 1][..], &[0; LEN]].concat()]).starts_with("ERR "));
+    let taken = peak() - before;
+    assert!(taken < 6 * LEN, "{taken} bytes for {LEN}");
 }
 
 /// What a few changes replicate: command, key, payload.

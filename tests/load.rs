@@ -39,8 +39,13 @@ fn a_server_without_the_module_refuses_the_data() {
 /// The fence asks the server for its role, its clients and its settings.
 #[test]
 fn a_server_whose_commands_were_renamed_refuses_the_module_with_the_reason() {
-    let log = Server::builder().config("rename-command", "CLIENT \"\"").refuses_to_start();
-    assert!(log.contains("it needs the command CLIENT under its own name: see rename-command"), "{log}");
+    for command in ["CLIENT", "ROLE", "CONFIG", "REPLCONF", "CLUSTER", "COMMAND"] {
+        let cluster = if command == "CLUSTER" { "yes" } else { "no" };
+        let builder = Server::builder().port().config("cluster-enabled", cluster);
+        let log = builder.config("rename-command", format!("{command} \"\"")).refuses_to_start();
+        let reason = format!("it needs the command {command} under its own name: see rename-command");
+        assert!(log.contains(&reason), "{log}");
+    }
 }
 
 /// Redis 6.2 lacks functions that the module needs; to call one of them would crash it.

@@ -70,6 +70,18 @@ impl Payload {
         self.byte(24).bytes(user).bytes(client).bytes(note)
     }
 
+    /// The token that stands for it, and what is kept with it.
+    pub fn token(self, [producer, token]: [&[u8]; 2], fingerprint: [u8; 6], reply: &[u8]) -> Self {
+        let mut payload = self.byte(25).bytes(producer).bytes(token);
+        payload.0.extend(fingerprint);
+        payload.bytes(reply)
+    }
+
+    /// The reply that is kept of a reservation.
+    pub fn block(first: i64, last: i64, increment: u64, count: u64) -> Vec<u8> {
+        Payload(Vec::new()).i64(first).i64(last).u64(increment).u64(count).0
+    }
+
     /// A byte as it is.
     pub fn byte(mut self, byte: u8) -> Self {
         self.0.push(byte);

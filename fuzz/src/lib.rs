@@ -192,9 +192,7 @@ pub fn effects<T: Value>(bytes: &[u8]) {
             (Err(_), _) => continue,
             (Ok(Payload::Effect(effect)), Some(value)) => value.apply(&effect),
             (Ok(Payload::Effect(effect)), None) => T::create(&effect).map(|value| key = Some(value)),
-            (Ok(Payload::Restored { sections, .. }), _) => {
-                stored::load(sections.into_iter().map(Ok)).map(|value| key = Some(value))
-            }
+            (Ok(Payload::Restored { sections, .. }), _) => stored::load(sections).map(|value| key = Some(value)),
         };
         match &key {
             Some(value) if outcome.is_ok() => form = check(value),

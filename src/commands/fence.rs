@@ -1,7 +1,7 @@
 //! `IDBLOCK.FENCE`, and what a primary announces to its replicas.
 
 use super::args::{exactly, is, required};
-use crate::host::fence::{forget, give_in, show, told};
+use crate::host::fence::{forget, give_in, lost, show, told};
 use crate::host::{Args, Context, Reply, is_obeying, is_replica};
 use tallybook_domain::error::Error;
 use tallybook_domain::fence::{Announcement, Forgotten};
@@ -60,7 +60,12 @@ pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     if !is_obeying(context) {
         return Err(Error::NotFromClient);
     }
-    let set = Announcement::decode(required(args, 1)?).map_err(|corrupt| Error::Effect(corrupt.0))?;
-    told(context, &set);
+    match Announcement::decode(required(args, 1)?) {
+        Ok(set) => told(context, &set),
+        Err(corrupt) => {
+            lost(); // it may have been one to which no acknowledgement is due
+            return Err(Error::Effect(corrupt.0));
+        }
+    }
     Ok(Reply::OK)
 }

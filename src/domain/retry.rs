@@ -68,10 +68,10 @@ pub fn replay<R: Repeatable>(
 }
 
 /// The token as the effect of the first attempt carries it.
-pub fn pin<'a, R: Repeatable>(token: Option<Token<'a>>, verb: &impl Verb, reply: &R) -> Option<Box<Pinned<'a>>> {
+pub fn pin<'a, R: Repeatable>(token: Option<Token<'a>>, verb: &impl Verb, reply: &R) -> Option<Pinned<'a>> {
     token.map(|token| {
         let mut bytes = Vec::with_capacity(16);
         reply.put(&mut bytes);
-        Box::new(Pinned { token, fingerprint: verb.fingerprint(), reply: bytes })
+        Pinned { token, fingerprint: verb.fingerprint(), reply: bytes }
     })
 }

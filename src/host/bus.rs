@@ -499,11 +499,11 @@ unsafe extern "C" fn answered(context: *mut RedisModuleCtx, _: *mut *mut RedisMo
     let context = Context { raw: context };
     let outcome: *mut c_void = api!(RedisModule_GetBlockedClientPrivateData(context.raw));
     guard(
-        || context.send(&Err(Error::Internal)),
+        || context.send(Err(Error::Internal)),
         || {
             // SAFETY: it is null, or what `finish` has put there; `forget` frees it afterwards.
             let outcome = unsafe { outcome.cast::<Result<Reply, Error>>().as_ref() };
-            context.send(outcome.unwrap_or(&Err(Error::Internal)));
+            context.send(outcome.cloned().unwrap_or(Err(Error::Internal)));
         },
     );
     0
@@ -523,7 +523,7 @@ unsafe extern "C" fn forget(_: *mut RedisModuleCtx, outcome: *mut c_void) {
 unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
     let context = Context { raw: context };
     guard(
-        || context.send(&Err(Error::Internal)),
+        || context.send(Err(Error::Internal)),
         || {
             let client = handle_of(&context);
             let outcome = with(|state| {
@@ -543,7 +543,7 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
             let outcome = outcome.unwrap_or_else(unknown);
             with(|state| state.counts.unfinished = state.counts.unfinished.saturating_add(1));
             end(client);
-            context.send(&outcome);
+            context.send(outcome);
         },
     );
     0

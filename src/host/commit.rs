@@ -7,12 +7,15 @@ use super::keyspace::{Slot, open};
 use super::server_log;
 use super::value_type::ValueType;
 use redis_module::raw::REDISMODULE_NOTIFY_MODULE;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::thread::panicking;
 use tallybook_domain::decision::{Decision, Form};
-use tallybook_domain::effect::{self, Effect, Payload};
+use tallybook_domain::effect::{self, Effect, Payload, Sections};
 use tallybook_domain::environment::{Caller, Environment};
-use tallybook_domain::error::Error;
+use tallybook_domain::error::{Error, Kind};
 use tallybook_domain::stored;
 use tallybook_domain::wire::Corrupt;
 
@@ -34,6 +37,17 @@ pub fn conclude<'a, T: ValueType, R>(
     }
 }
 
+/// What is between the first step and the last: after a panic there an allocator and the fence are at odds.
+struct Unfinished<T: ValueType>(PhantomData<T>);
+
+impl<T: ValueType> Drop for Unfinished<T> {
+    fn drop(&mut self) {
+        if T::KIND == Kind::IdBlock && panicking() {
+            fence::has_missed();
+        }
+    }
+}
+
 /// Applies, replicates, announces.
 fn carry_out<'a, T: ValueType>(
     context: &Context,
@@ -42,7 +56,10 @@ fn carry_out<'a, T: ValueType>(
     form: Form,
 ) -> Result<(), Error> {
     // From here on the command must succeed.
+    let _unfinished = Unfinished::<T>(PhantomData);
     apply(&mut slot, effect).map_err(broken)?;
+    #[cfg(feature = "planted")]
+    super::planted::strike("commit::applied");
     if let Some(value) = slot.value()
         && let Some((uid, mark, position)) = value.stood_by(effect)
     {
@@ -53,7 +70,7 @@ fn carry_out<'a, T: ValueType>(
     }
     match form {
         Form::Request => replicate_request(context),
-        Form::Effect => replicate::<T>(context, slot.name, &encoded(effect)),
+        Form::Effect => encoded(effect, |payload| replicate::<T>(context, slot.name, payload)),
         Form::Nowhere => {}
     }
     announce(context, slot, effect);
@@ -81,7 +98,7 @@ pub fn conclude_all<'a, T: ValueType>(
         let slot = slots.get_mut(*slot).ok_or(Error::Internal)?;
         apply(slot, effect).map_err(broken)?;
         if form == Form::Effect {
-            pairs.extend([slot.name.copied(), OwnedString::new(&encoded(effect))]);
+            pairs.extend([slot.name.copied(), encoded(effect, OwnedString::new)]);
         }
     }
     match form {
@@ -107,10 +124,19 @@ fn broken(corrupt: Corrupt) -> Error {
 /// It checks invariants and no policy: what the primary decided is not decided again. An ordinary
 /// client that sends one is named in the log itself, whatever the effect says.
 pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &Live<'_>) -> Result<Reply, Error> {
+    let author = if is_obeying(context) { None } else { Some(environment.caller()) };
+    let executed = execute_as::<T>(context, args, author);
+    // Whoever lacks an effect of its primary may lack a mark.
+    if executed.is_err() && author.is_none() && T::KIND == Kind::IdBlock {
+        fence::lost();
+    }
+    executed.map(|()| Reply::OK)
+}
+
+fn execute_as<T: ValueType>(context: &Context, args: &Args<'_>, author: Option<Caller<'_>>) -> Result<(), Error> {
     if args.len() < 3 || args.len().is_multiple_of(2) {
         return Err(Error::Arity);
     }
-    let author = if is_obeying(context) { None } else { Some(environment.caller()) };
     let pairs =
         (1..args.len()).step_by(2).map(|index| Ok((args.key(index)?, args.get(index + 1).ok_or(Error::Arity)?)));
     let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
@@ -122,7 +148,7 @@ pub fn execute<T: ValueType>(context: &Context, args: &Args<'_>, environment: &L
         let slot = open::<T>(context, key)?;
         execute_one(context, slot, payload, author).map_err(|why| refused(key, why))?;
     }
-    Ok(Reply::OK)
+    Ok(())
 }
 
 fn refused(key: Key<'_>, corrupt: Corrupt) -> Error {
@@ -143,7 +169,7 @@ fn execute_one<T: ValueType>(
             }
             apply(&mut slot, &effect)?;
             executed(&slot);
-            replicate::<T>(context, slot.name, &encoded(&effect));
+            encoded(&effect, |payload| replicate::<T>(context, slot.name, payload));
             announce(context, slot, &effect);
         }
         Payload::Restored { first, sections } => {
@@ -203,9 +229,9 @@ fn apply<T: ValueType>(slot: &mut Slot<'_, T>, effect: &T::Effect<'_>) -> Result
 
 /// A restoring command builds a value from stored sections, over several commands where it is large.
 /// It never replaces one: whoever wants that deletes the key first.
-fn restored<T: ValueType>(value: Option<&T>, first: bool, sections: Vec<&[u8]>) -> Result<T, Corrupt> {
+fn restored<T: ValueType>(value: Option<&T>, first: bool, sections: Sections<'_>) -> Result<T, Corrupt> {
     match (first, value) {
-        (true, None) => stored::load(sections.into_iter().map(Ok::<_, Corrupt>)),
+        (true, None) => stored::load(sections),
         (false, Some(value)) => {
             let mut grown = value.clone();
             push(&mut grown, sections)?;
@@ -216,14 +242,23 @@ fn restored<T: ValueType>(value: Option<&T>, first: bool, sections: Vec<&[u8]>) 
     }
 }
 
-fn push<T: ValueType>(value: &mut T, sections: Vec<&[u8]>) -> Result<(), Corrupt> {
-    sections.into_iter().try_for_each(|section| value.push_section(section))
+fn push<T: ValueType>(value: &mut T, mut sections: Sections<'_>) -> Result<(), Corrupt> {
+    sections.try_for_each(|section| value.push_section(section?))
 }
 
-fn encoded<'a>(effect: &impl Effect<'a>) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(128);
+thread_local! {
+    /// Room for the bytes of an effect, kept from one to the next.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Hands over the bytes of an effect.
+fn encoded<'a, R>(effect: &impl Effect<'a>, hand_over: impl FnOnce(&[u8]) -> R) -> R {
+    let mut payload = ROOM.take();
+    payload.clear();
     effect::encode(effect, &mut payload);
-    payload
+    let result = hand_over(&payload);
+    ROOM.set(payload);
+    result
 }
 
 /// Replicas get the command as the client sent it.

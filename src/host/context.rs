@@ -1,6 +1,7 @@
 //! One command as the server hands it over: its arguments, and where its reply goes.
 
 use super::count;
+use super::server_log;
 use redis_module::raw::{RedisModuleCtx, RedisModuleString};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
@@ -183,21 +184,26 @@ impl Context {
     }
 
     /// Sends what a handler came to.
-    pub(super) fn send(&self, outcome: &Result<Reply, Error>) {
-        match outcome {
+    pub(super) fn send(&self, outcome: Result<Reply, Error>) {
+        let error = match outcome {
             Ok(Reply::Later) => return,
-            Ok(_) => count::DONE.one(),
-            Err(_) => count::REFUSED.one(),
+            Ok(reply) => {
+                count::DONE.one();
+                return self.reply(reply);
+            }
+            Err(error) => error,
+        };
+        count::REFUSED.one();
+        if error == Error::Internal {
+            server_log::warning(
+                "tallybook answered 'internal error': a panic, which is told above, or a value that no command has made",
+            );
         }
-        match outcome {
-            Ok(reply) => self.reply(reply),
-            Err(Error::Arity) => {
-                api!(RedisModule_WrongArity(self.raw));
-            }
-            Err(error) => {
-                let text = CString::new(error.to_string()).unwrap_or_default();
-                api!(RedisModule_ReplyWithError(self.raw, text.as_ptr()));
-            }
+        if error == Error::Arity {
+            api!(RedisModule_WrongArity(self.raw));
+        } else {
+            let text = CString::new(error.to_string()).unwrap_or_default();
+            api!(RedisModule_ReplyWithError(self.raw, text.as_ptr()));
         }
     }
 
@@ -205,16 +211,16 @@ impl Context {
     /// stands in memory twice. The handler must not refuse after this.
     pub fn send_array(&self, items: impl Iterator<Item = Reply>) -> Reply {
         api!(RedisModule_ReplyWithArray(self.raw, POSTPONED_LEN));
-        let len = items.map(|item| self.reply(&item)).count();
+        let len = items.map(|item| self.reply(item)).count();
         api!(RedisModule_ReplySetArrayLength(self.raw, c_long::try_from(len).unwrap_or(c_long::MAX)));
         Reply::Sent
     }
 
-    fn reply(&self, reply: &Reply) {
+    fn reply(&self, reply: Reply) {
         match reply {
-            Reply::Int(value) => api!(RedisModule_ReplyWithLongLong(self.raw, *value)),
+            Reply::Int(value) => api!(RedisModule_ReplyWithLongLong(self.raw, value)),
             Reply::Simple(text) => {
-                let text = CString::new(*text).unwrap_or_default();
+                let text = CString::new(text).unwrap_or_default();
                 api!(RedisModule_ReplyWithSimpleString(self.raw, text.as_ptr()))
             }
             Reply::Bulk(bytes) => {
@@ -233,7 +239,7 @@ impl Context {
             Reply::Array(items) => {
                 let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
                 let status = api!(RedisModule_ReplyWithArray(self.raw, len));
-                items.iter().for_each(|item| self.reply(item));
+                items.into_iter().for_each(|item| self.reply(item));
                 status
             }
             Reply::Map(fields) => {

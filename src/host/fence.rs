@@ -151,12 +151,20 @@ pub fn start(context: *mut RedisModuleCtx, needs: Needs) {
     }
 }
 
+/// An effect of the primary could not be executed here, so a mark may be lacking. It must not be acknowledged: the
+/// connection is given up, and the primary tells its marks to whoever comes back.
+pub fn lost() {
+    with(|state| state.leaves = true);
+    look();
+}
+
 /// Something went by that nobody took note of, so nothing that is known here can be relied on: this server
 /// hands out no fenced id and acknowledges none, until it is started again.
 pub fn has_missed() {
     if !HAS_MISSED.swap(true, Ordering::AcqRel) {
         news::missed();
     }
+    look();
 }
 
 fn is_blind() -> bool {

@@ -12,8 +12,9 @@ pub fn guard<R, F: FnOnce() -> R>(fallback: impl FnOnce() -> R, body: F) -> R {
         super::planted::strike(std::any::type_name::<F>());
         body()
     };
-    // What a panic may leave half done is only what decisions and decoders build for themselves:
-    // values change in `apply`, after everything that could fail, and move in `defrag`, where nothing can.
+    // What a panic may leave half done is what decisions and decoders build for themselves: values change in `apply`,
+    // after everything that could fail, and move in `defrag`, where nothing can. What stands in a `STATE` may be half
+    // done: whoever may have missed something of the fence says so (`has_missed`), or may have lost it (`lost`).
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| fallback())
 }
 

@@ -2,6 +2,7 @@
 
 use super::context::{Args, Context, Reply};
 use super::count::{STALLED, TIMED_OUT};
+use super::environment::is_obeying;
 use super::fence;
 use super::guard::guard;
 use super::park::{has_waited, park};
@@ -143,11 +144,16 @@ where
 {
     let context = Context { raw: context };
     guard(
-        || context.send(&Err(Error::Internal)),
+        || {
+            if is_obeying(&context) {
+                fence::lost();
+            }
+            context.send(Err(Error::Internal));
+        },
         // SAFETY: the server keeps the arguments for the length of the call.
         || match unsafe { outcome::<F>(&context, argv, argc) } {
             Err(Error::Unfenced(wait)) if park(&context, &wait, Some(again::<F>), Some(late)) => STALLED.one(),
-            outcome => tell(&context, &outcome),
+            outcome => tell(&context, outcome),
         },
     );
     0
@@ -161,14 +167,14 @@ where
 {
     let context = Context { raw: context };
     guard(
-        || context.send(&Err(Error::Internal)),
+        || context.send(Err(Error::Internal)),
         || {
             let outcome = match is_paused() {
                 true => Err(Error::Unfenced(Box::default())),
                 // SAFETY: the server keeps the arguments of a client that waits.
                 false => unsafe { outcome::<F>(&context, argv, argc) },
             };
-            tell(&context, &outcome);
+            tell(&context, outcome);
         },
     );
     0
@@ -178,24 +184,22 @@ where
 unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModuleString, _: c_int) -> c_int {
     let context = Context { raw: context };
     guard(
-        || context.send(&Err(Error::Internal)),
+        || context.send(Err(Error::Internal)),
         || {
             has_waited(&context);
             TIMED_OUT.one();
-            tell(&context, &Err(Error::Unfenced(Box::default())));
+            tell(&context, Err(Error::Unfenced(Box::default())));
         },
     );
     0
 }
 
 /// Sends an outcome. Whom everybody waits for is looked up when somebody is told.
-fn tell(context: &Context, outcome: &Result<Reply, Error>) {
-    match outcome {
-        Err(Error::Unfenced(wait)) => {
-            context.send(&Err(Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..**wait }))));
-        }
-        outcome => context.send(outcome),
-    }
+fn tell(context: &Context, outcome: Result<Reply, Error>) {
+    context.send(match outcome {
+        Err(Error::Unfenced(wait)) => Err(Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..*wait }))),
+        outcome => outcome,
+    });
 }
 
 fn c_string(text: &str) -> CString {

@@ -2,7 +2,7 @@
 
 use super::call::{Answer, call};
 use super::context::{Context, OwnedString};
-use redis_module::raw::RedisModuleCtx;
+use redis_module::raw::{REDISMODULE_CTX_FLAGS_CLUSTER, RedisModuleCtx};
 use std::collections::BTreeSet;
 
 /// What a replica executes to learn the electable set of its primary.
@@ -16,14 +16,19 @@ pub enum Role {
     Replica(String),
 }
 
-/// Commands that the fence cannot do without.
+/// Commands that the fence cannot do without, and in a cluster the totals.
 const NEEDED: [&str; 4] = ["ROLE", "CLIENT", "CONFIG", "REPLCONF"];
+const NEEDED_IN_CLUSTER: [&str; 1] = ["CLUSTER"];
 
-/// The first of the commands that the fence needs and `rename-command` has taken away.
+/// The first of the commands that the module needs and `rename-command` has taken away.
 pub fn missing_command(context: *mut RedisModuleCtx) -> Option<&'static str> {
-    let words: Vec<&str> = ["INFO"].into_iter().chain(NEEDED).collect();
-    let known = call(context, c"COMMAND", &words);
-    NEEDED.into_iter().zip(known.items()).find(|(_, known)| known.items().is_empty()).map(|(name, _)| name)
+    let is_cluster = Context { raw: context }.flags() & REDISMODULE_CTX_FLAGS_CLUSTER != 0;
+    let needed: Vec<_> = NEEDED.into_iter().chain(NEEDED_IN_CLUSTER.into_iter().filter(|_| is_cluster)).collect();
+    let known = call(context, c"COMMAND", &[&["INFO"], needed.as_slice()].concat());
+    if known.items().len() != needed.len() {
+        return Some("COMMAND");
+    }
+    needed.into_iter().zip(known.items()).find(|(_, known)| known.items().is_empty()).map(|(name, _)| name)
 }
 
 /// Asks the server for its role.

@@ -12,6 +12,7 @@
 //!   moves.rs        slots on the move, old dumps     parking.rs    reservations that wait
 //!   electable.rs    who must acknowledge, and who need not
 //!   steady.rs       a healthy pair under load        undone.rs     what others do not know
+//!   lost.rs         effects that a replica could not execute
 //! ```
 
 mod chaos;
@@ -21,6 +22,7 @@ mod crowd;
 mod electable;
 mod failover;
 mod journal;
+mod lost;
 mod kills;
 mod moves;
 mod operator;

@@ -160,7 +160,7 @@ impl Counter {
         let change = outcome.change();
         let (at_ms, setup) = (effect.at_ms, effect.setup.as_ref());
         let (log, limits) = setup.map_or((None, None), |setup| (setup.log.as_ref(), setup.limits.as_ref()));
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
         self.check_ledger(&posting, change)?;
 
         // From here on the change must succeed.
@@ -178,8 +178,8 @@ impl Counter {
             }
         }
         extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
-        extras.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
-        extras.ledger.pin(effect.pinned.as_deref(), at_ms);
+        extras.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
+        extras.ledger.pin(effect.pinned.as_ref(), at_ms);
         change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
     }
 

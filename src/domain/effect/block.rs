@@ -82,9 +82,9 @@ pub struct BlockEffect<'a> {
     /// What only this process knows: it is no part of the bytes.
     pub issued: Option<Issued>,
     /// The entry that it leaves in the log.
-    pub stamp: Option<Box<Stamp<'a>>>,
+    pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
-    pub pinned: Option<Box<Pinned<'a>>>,
+    pub pinned: Option<Pinned<'a>>,
 }
 
 impl BlockEffect<'_> {
@@ -139,8 +139,8 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             put_u64(out, mark);
             put_u64(out, drawn);
         }
-        put_stamp(self.stamp.as_deref(), out);
-        put_pinned(self.pinned.as_deref(), out);
+        put_stamp(self.stamp.as_ref(), out);
+        put_pinned(self.pinned.as_ref(), out);
     }
 
     fn take_part(&mut self, tag: u8, reader: &mut Reader<'a>) -> Result<(), Corrupt> {
@@ -154,15 +154,15 @@ impl<'a> Effect<'a> for BlockEffect<'a> {
             tag::LOW => self.low = true,
             tag::CODES => self.codes = true,
             tag::WINDOWED => self.windowed = Some((reader.u64()?, reader.u64()?)),
-            tag::STAMP => self.stamp = Some(Box::new(take_stamp(reader)?)),
-            tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
+            tag::STAMP => self.stamp = Some(take_stamp(reader)?),
+            tag::TOKEN => self.pinned = Some(take_pinned(reader)?),
             _ => return Err(Corrupt("unknown part of an allocator's effect")),
         }
         Ok(())
     }
 
     fn stamp_mut(&mut self) -> Option<&mut Stamp<'a>> {
-        self.stamp.as_deref_mut()
+        self.stamp.as_mut()
     }
 
     fn expiry(&self) -> Option<Expiry> {

@@ -71,9 +71,9 @@ pub struct CounterEffect<'a> {
     /// What happened.
     pub changed: Option<Changed>,
     /// The entry that it leaves in the log. There is one exactly where there is a log.
-    pub stamp: Option<Box<Stamp<'a>>>,
+    pub stamp: Option<Stamp<'a>>,
     /// The token that stands for it.
-    pub pinned: Option<Box<Pinned<'a>>>,
+    pub pinned: Option<Pinned<'a>>,
     /// What becomes of the expiry of the key.
     pub expiry: Option<Expiry>,
 }
@@ -121,8 +121,8 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
             out.push(tag::DUE);
         }
         put_changed(self.changed, out);
-        put_stamp(self.stamp.as_deref(), out);
-        put_pinned(self.pinned.as_deref(), out);
+        put_stamp(self.stamp.as_ref(), out);
+        put_pinned(self.pinned.as_ref(), out);
         put_expiry(self.expiry, out);
     }
 
@@ -144,8 +144,8 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
             tag::DUE => self.due = true,
             tag::ADDED..=tag::RELEASED if self.changed.is_some() => return Err(Corrupt("two changes in one effect")),
             tag::ADDED..=tag::RELEASED => self.changed = Some(take_changed(tag, reader)?),
-            tag::STAMP => self.stamp = Some(Box::new(take_stamp(reader)?)),
-            tag::TOKEN => self.pinned = Some(Box::new(take_pinned(reader)?)),
+            tag::STAMP => self.stamp = Some(take_stamp(reader)?),
+            tag::TOKEN => self.pinned = Some(take_pinned(reader)?),
             tag::EXPIRY => self.expiry = Some(take_expiry(reader)?),
             _ => return Err(Corrupt("unknown part of a counter's effect")),
         }
@@ -153,7 +153,7 @@ impl<'a> Effect<'a> for CounterEffect<'a> {
     }
 
     fn stamp_mut(&mut self) -> Option<&mut Stamp<'a>> {
-        self.stamp.as_deref_mut()
+        self.stamp.as_mut()
     }
 
     fn expiry(&self) -> Option<Expiry> {

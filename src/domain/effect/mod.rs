@@ -103,9 +103,9 @@ impl<'a> Stamp<'a> {
     pub const NOBODY: Stamp<'static> = Stamp { user: b"", client: b"", note: b"" };
 
     /// The stamp of the one who sent the command.
-    pub fn new(note: &'a [u8], environment: &'a impl Environment) -> Box<Self> {
+    pub fn new(note: &'a [u8], environment: &'a impl Environment) -> Self {
         let caller = environment.caller();
-        Box::new(Stamp { user: caller.user, client: caller.client, note })
+        Stamp { user: caller.user, client: caller.client, note }
     }
 
     /// The entry of a change that is made at `at_ms`.
@@ -145,8 +145,25 @@ pub enum Payload<'a, E> {
         /// Whether these are the first of their value.
         first: bool,
         /// The sections, in order.
-        sections: Vec<&'a [u8]>,
+        sections: Sections<'a>,
     },
+}
+
+/// Sections one after the other, each read when it is asked for: a list of them could take many times the room of the
+/// bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sections<'a>(Reader<'a>);
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = Result<&'a [u8], Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let section = (!self.0.is_empty()).then(|| self.0.bytes(usize::MAX))?;
+        if section.is_err() {
+            self.0 = Reader::new(&[]); // nothing can be read behind it
+        }
+        Some(section)
+    }
 }
 
 /// The parts of an effect of one type.
@@ -193,8 +210,8 @@ pub fn decode<'a, E: Effect<'a>>(bytes: &'a [u8]) -> Result<Payload<'a, E>, Corr
     }
     match reader.u8()? {
         EFFECT => decode_parts(reader).map(Payload::Effect),
-        FIRST => Ok(Payload::Restored { first: true, sections: decode_sections(reader)? }),
-        MORE => Ok(Payload::Restored { first: false, sections: decode_sections(reader)? }),
+        FIRST => Ok(Payload::Restored { first: true, sections: Sections(reader) }),
+        MORE => Ok(Payload::Restored { first: false, sections: Sections(reader) }),
         _ => Err(Corrupt("unknown kind of an effect")),
     }
 }
@@ -211,14 +228,6 @@ fn decode_parts<'a, E: Effect<'a>>(mut reader: Reader<'a>) -> Result<E, Corrupt>
         effect.take_part(tag, &mut reader)?;
     }
     if last == 0 { Err(Corrupt("an effect without parts")) } else { Ok(effect) }
-}
-
-fn decode_sections(mut reader: Reader<'_>) -> Result<Vec<&[u8]>, Corrupt> {
-    let mut sections = Vec::new();
-    while !reader.is_empty() {
-        sections.push(reader.bytes(usize::MAX)?);
-    }
-    Ok(sections)
 }
 
 fn put_log(log: Option<Option<Retention>>, out: &mut Vec<u8>) {

@@ -19,7 +19,7 @@ fn reencoded<'a, E: Effect<'a>>(bytes: &'a [u8]) -> Result<Vec<u8>, Corrupt> {
     match decode::<E>(bytes)? {
         Payload::Effect(effect) => encode(&effect, &mut out),
         Payload::Restored { first, sections } => {
-            let sections: Vec<Vec<u8>> = sections.into_iter().map(<[u8]>::to_vec).collect();
+            let sections: Vec<_> = sections.map(|section| section.map(<[u8]>::to_vec)).collect::<Result<_, _>>()?;
             super::encode_restored(first, &sections, &mut out);
         }
     }

@@ -72,6 +72,13 @@ impl Electable {
         (self.orphan_of, self.has_begun) = (Some(primary.to_owned()), true);
     }
 
+    /// The primary of this node announced a set that this node is not in. It may have issued since this one did, so the
+    /// word of this one is worth nothing any more.
+    pub(super) fn passed_over(&mut self, primary: &str) {
+        self.orphan(primary);
+        self.was_whole = false;
+    }
+
     /// The primary of this node announced its set. It says something to those in it alone.
     pub(super) fn told(&mut self, set: &BTreeSet<String>, me: &[String]) -> bool {
         let is_named = set.iter().any(|node| me.contains(node));

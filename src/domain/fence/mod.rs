@@ -33,6 +33,10 @@
 //! knows any more then how far the others came, so the marks that it has are *doubted*, here and by
 //! whoever follows, until an operator says which ids are in use.
 //!
+//! **An effect that is lost**, because a follower cannot execute it, is not acknowledged: the follower drops the
+//! connection first. Whoever comes back must hear an announcement before its acknowledgements count, and there are the
+//! marks of all that the primary issues.
+//!
 //! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
 //! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary
 //! that would repeat ids below a claim, it gives no more acknowledgements, and the primary waits. Neither
@@ -464,9 +468,11 @@ impl Fence {
         self.begin_term();
     }
 
-    /// What a primary tells its followers: who is electable, and the marks that its dataset lacks.
+    /// What a primary tells its followers: who is electable, and the marks that they may lack: its dataset may, or a
+    /// follower lost the effect.
     pub fn announcement(&self) -> Announcement {
-        let ahead = self.behind.keys().filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
+        let told = self.behind.keys().chain(self.positions.keys());
+        let ahead = told.filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
         let nodes = self.electable.members().map(str::to_owned).collect();
         let is_whole = self.electable.orphan_of().is_none();
         Announcement { is_whole, nodes, ahead, positions: self.positions.clone(), doubted: self.doubted.clone() }
@@ -486,21 +492,20 @@ impl Fence {
         self.doubted.clone_from(&announcement.doubted);
         if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
             if announcement.is_whole {
-                self.electable.orphan(primary);
+                self.electable.passed_over(primary);
             }
             return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
         }
-        if before == self.electable && announcement.ahead.is_empty() && knows_doubts {
-            return Told::Again;
-        }
+        let mut knows_marks = true;
         for (uid, mark) in &announcement.ahead {
             let known = self.marks.get(uid).unwrap_or(0);
             if known < *mark {
+                knows_marks = false;
                 self.behind.entry(*uid).or_insert(known);
                 self.marks.raise(*uid, *mark);
             }
         }
-        Told::Named
+        if before == self.electable && knows_marks && knows_doubts { Told::Again } else { Told::Named }
     }
 
     /// The allocators of which a primary would hand out ids again that came from here; an orphan, that may have come

@@ -44,6 +44,7 @@ fn a_flaw_is_found() {
         Flaw::NoJournal,
         Flaw::NoClaims,
         Flaw::NoDoubts,
+        Flaw::LostEffects,
     ] {
         let count = if flaw == Flaw::SafeAtOnce { 1_000 } else { 300_000 };
         match schedules(flaw, first, count) {

@@ -292,7 +292,23 @@ fn marks_that_a_dataset_lacks_are_announced() {
     assert_eq!(follower.told(&announcement, "p:1", &names(&["it:3"])), Told::Named);
     assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
     fence.raise(A, 264, 200, 1);
+    assert_eq!(fence.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 264)], "it is issued here");
+    fence.became_primary();
     assert!(fence.announcement().ahead.is_empty(), "the dataset has it now");
+}
+
+/// Whoever could not execute an effect drops the connection, and is told when it comes back.
+#[test]
+fn a_follower_that_has_lost_a_mark_hears_it_again() {
+    let mut primary = followed(&[("me:2", 100)]);
+    let mut follower = Fence::default();
+    follower.took_over("p:1", [(A, 64)]);
+    let hears = |follower: &mut Fence, primary: &Fence| follower.told(&primary.announcement(), "p:1", &names(&["me:2"]));
+    assert_eq!(hears(&mut follower, &primary), Told::Named);
+    primary.raise(A, 128, 64, 1); // the effect is lost
+    assert_eq!((hears(&mut follower, &primary), hears(&mut follower, &primary)), (Told::Named, Told::Again));
+    assert_eq!(follower.marks().get(&A), Some(128));
+    assert_eq!(follower.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 128)], "its dataset lacks it");
 }
 
 /// A promotion that is undone: whoever handed out ids does not acknowledge to a primary that lacks their mark.

@@ -81,7 +81,7 @@ impl IdBlock {
             return Err(Error::NoCodes);
         }
         if let Some(reply) = replay(self.tokens(), envelope.token, request, environment)? {
-            return Ok(Decision::Unchanged(reply));
+            return if self.can_have_come(request, &reply) { Ok(Decision::Unchanged(reply)) } else { Err(Error::Internal) };
         }
         let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
             Taken::Now(reserved, block, effect) => (reserved, block, effect),
@@ -95,6 +95,14 @@ impl IdBlock {
         let effect = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..taken };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply, form })
+    }
+
+    /// Whether a reply to such a request can be this block: its codes are computed anew, and the token may have come from
+    /// anybody.
+    fn can_have_come(&self, request: &Reserve, block: &Block) -> bool {
+        let first = self.range().ordinal(block.first);
+        let whole = first.and_then(|first| self.range().block(Reserved { first, count: block.count }));
+        whole == Some(*block) && block.count <= request.count
     }
 
     /// Decides on a single id. It leaves no entry in the log.

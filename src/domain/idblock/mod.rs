@@ -195,7 +195,7 @@ impl IdBlock {
         };
         let (at_ms, setup) = (effect.at_ms, effect.setup.as_ref());
         let (log, limits) = setup.map_or((None, None), |setup| (setup.log.as_ref(), setup.limits.as_ref()));
-        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_deref(), pinned: effect.pinned.as_deref() };
+        let posting = Posting { at_ms, log, limits, stamp: effect.stamp.as_ref(), pinned: effect.pinned.as_ref() };
         let logged = effect.reserved.is_some() || effect.advanced.is_some();
         if logged && self.log().is_some() && effect.stamp.is_none() {
             return Err(Corrupt("no log entry where there is a log"));
@@ -214,8 +214,8 @@ impl IdBlock {
             None => {}
         }
         self.kept.ledger.set_options(&posting);
-        self.kept.ledger.append(effect.stamp.as_deref(), at_ms, change)?;
-        self.kept.ledger.pin(effect.pinned.as_deref(), at_ms);
+        self.kept.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
+        self.kept.ledger.pin(effect.pinned.as_ref(), at_ms);
         Ok(())
     }
 

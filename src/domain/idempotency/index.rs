@@ -49,7 +49,7 @@ impl Index {
     /// Gives `key` this value, in place of the one it may have.
     pub(super) fn put<'a>(&mut self, key: Key<'_>, value: u32, key_of: impl Fn(u32) -> Option<Key<'a>>) {
         let hash = self.hash(key);
-        let share = self.share(hash);
+        let mut share = self.share(hash);
         if let Some(table) = self.tables.get_mut(share)
             && let Some(old) = table.find_mut(hash, |&value| key_of(value) == Some(key))
         {
@@ -63,10 +63,10 @@ impl Index {
         for (len, tables) in SPLITS {
             if self.len >= len && self.tables.len() < tables {
                 self.spread(tables, &key_of);
+                share = self.share(hash);
             }
         }
         self.len = self.len.saturating_add(1);
-        let share = self.share(hash);
         let seed = &self.seed;
         if let Some(table) = self.tables.get_mut(share) {
             make_room(table, seed, &key_of);

@@ -120,7 +120,7 @@ impl Fingerprint {
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hasher = SipHasher24::new_with_key(b"tallybook tokens");
         for part in parts {
-            hasher.write(&to_u64(part.len()).to_le_bytes());
+            hasher.write_u64(to_u64(part.len()));
             hasher.write(part);
         }
         let [a, b, c, d, e, f, ..] = hasher.finish().to_le_bytes();

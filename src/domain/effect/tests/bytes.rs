@@ -17,9 +17,9 @@ use std::fmt::Debug;
 
 const STAMP: Stamp<'static> = Stamp { user: b"alice", client: b"", note: b"why" };
 
-fn pinned() -> Option<Box<Pinned<'static>>> {
+fn pinned() -> Option<Pinned<'static>> {
     let fingerprint = Fingerprint::from_bytes([1, 2, 3, 4, 5, 6]);
-    Some(Box::new(Pinned { token: Token::new(b"p", b"tok").unwrap(), fingerprint, reply: vec![10] }))
+    Some(Pinned { token: Token::new(b"p", b"tok").unwrap(), fingerprint, reply: vec![10] })
 }
 
 /// Each part of a counter's effect, and its bytes behind version, kind and the time 300.
@@ -55,7 +55,7 @@ fn counter_parts() -> Vec<(CounterEffect<'static>, Vec<u8>)> {
         (changed(Changed::Held(Hold { id: 300, amount: -7, deadline_ms: 9 })), vec![11, 0xac, 2, 13, 9]),
         (changed(Changed::Committed { id: 300, amount: -7 }), vec![12, 0xac, 2, 13]),
         (changed(Changed::Released { id: 300 }), vec![13, 0xac, 2]),
-        (CounterEffect { stamp: Some(Box::new(STAMP)), ..none() }, b"\x18\x05alice\x00\x03why".to_vec()),
+        (CounterEffect { stamp: Some(STAMP), ..none() }, b"\x18\x05alice\x00\x03why".to_vec()),
         (CounterEffect { pinned: pinned(), ..none() }, b"\x19\x01p\x03tok\x01\x02\x03\x04\x05\x06\x01\x0a".to_vec()),
         (CounterEffect { expiry: Some(Expiry::Never), ..none() }, vec![26, 0]),
         (CounterEffect { expiry: Some(Expiry::At(300)), ..none() }, vec![26, 0xac, 2]),
@@ -87,7 +87,7 @@ fn block_parts() -> Vec<(BlockEffect<'static>, Vec<u8>)> {
         (BlockEffect { low: true, ..none() }, vec![19]),
         (BlockEffect { codes: true, ..none() }, vec![20]),
         (BlockEffect { windowed: Some((300, 9)), ..none() }, vec![21, 0xac, 2, 9]),
-        (BlockEffect { stamp: Some(Box::new(STAMP)), ..none() }, b"\x18\x05alice\x00\x03why".to_vec()),
+        (BlockEffect { stamp: Some(STAMP), ..none() }, b"\x18\x05alice\x00\x03why".to_vec()),
         (BlockEffect { pinned: pinned(), ..none() }, b"\x19\x01p\x03tok\x01\x02\x03\x04\x05\x06\x01\x0a".to_vec()),
     ]
 }

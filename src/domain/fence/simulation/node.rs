@@ -189,6 +189,19 @@ impl Node {
         (*value.uid(), value.fenced_mark().expect("a fence"))
     }
 
+    /// Goes past an effect without executing it, and drops the connection before that is acknowledged. Returns whether
+    /// it is one of those that can be gone past: the first one makes the allocator.
+    pub fn lose(&mut self, number: u64, item: &Rc<Item>) -> bool {
+        let is_lost = matches!(**item, Item::Effect(_)) && self.value.is_some();
+        if is_lost {
+            self.stream.push((number, item.clone()));
+            if self.flaw != Flaw::LostEffects {
+                self.link = None;
+            }
+        }
+        is_lost
+    }
+
     /// Executes what the primary sent, which an operator has banned or not.
     pub fn execute(&mut self, number: u64, item: &Rc<Item>, banned: Option<u64>) {
         match &**item {

@@ -35,6 +35,8 @@ pub enum Flaw {
     NoClaims,
     /// Whoever was told to forget its former primary goes on at its own mark.
     NoDoubts,
+    /// A node acknowledges an effect that it could not execute.
+    LostEffects,
 }
 
 impl Flaw {
@@ -55,6 +57,8 @@ struct Schedule {
     is_anarchy: bool,
     /// Replicas follow replicas, in circles too.
     is_chained: bool,
+    /// Effects cannot be executed now and then.
+    is_lossy: bool,
     log: Vec<String>,
 }
 
@@ -63,9 +67,10 @@ pub fn run(seed: u64, flaw: Flaw) -> Result<u64, String> {
     let nodes: Vec<_> = (0..NODES).map(|index| Node::new(index, flaw)).collect();
     let names = nodes.iter().map(|node| node.name.clone()).collect();
     let mut chance = StdRng::seed_from_u64(seed);
-    let (is_anarchy, is_chained) = (chance.random_ratio(1, 2), chance.random_ratio(1, 2));
+    let [is_anarchy, is_chained, is_lossy] = [(); 3].map(|()| chance.random_ratio(1, 2));
     let (handed_out, log) = (HashMap::new(), Vec::new());
-    let mut schedule = Schedule { chance, nodes, names, numbers: 0, handed_out, calm: 1, is_anarchy, is_chained, log };
+    let mut schedule =
+        Schedule { chance, nodes, names, numbers: 0, handed_out, calm: 1, is_anarchy, is_chained, is_lossy, log };
     schedule.begin(flaw);
     (0..STEPS).try_for_each(|_| schedule.step())?;
     Ok(schedule.handed_out.len() as u64)
@@ -203,6 +208,10 @@ impl Schedule {
             }
             self.note(|names| format!("{} executes {number} of {}: {item:?}", names[index], names[of]));
             let banned = self.nodes[of].banned;
+            if self.is_lossy && self.once_in(20) && self.nodes[index].lose(number, &item) {
+                self.note(|names| format!("{} could not", names[index]));
+                continue;
+            }
             self.nodes[index].execute(number, &item, banned);
         }
     }
