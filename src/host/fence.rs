@@ -280,7 +280,7 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
             Source::None => {}
             Source::Primary(_) => state.loaded.push((uid, mark)),
             Source::File => {
-                state.fence.found_in_file(uid, mark);
+                state.fence.found_in_file(uid);
                 value.catch_up(state.fence.marks().get(&uid).unwrap_or(0));
             }
         }

@@ -26,6 +26,9 @@ use tallybook_domain::fence::{Fence, Journal as Found, Uid};
 /// Records that may pile up behind those that count, before the file is written anew.
 const SURPLUS_MAX: u64 = 4096;
 
+/// Bytes by which a journal is known.
+const HEAD_LEN: u64 = 16;
+
 /// What the thread has to say.
 #[derive(Default)]
 struct Synced {
@@ -265,11 +268,8 @@ impl Journal {
     fn rewrite(&mut self, fence: &Fence) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         // Whoever has it may be about to write to it; and ours is closed by the new one's taking its place.
-        if self.file.is_none() && path.exists() {
-            let file = OpenOptions::new().append(true).open(path)?;
-            lock(&file)?;
-            self.file = Some(Arc::new(file));
-        }
+        let is_another = path.exists() && (self.file.is_none() || self.is_lost());
+        let replaced = if is_another { Some(taken(path)?) } else { None };
         let new = path.with_file_name(beside(path, ".new"));
         let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
         lock(&file)?;
@@ -281,6 +281,7 @@ impl Journal {
         File::open(directory)?.sync_all()?;
         self.file = Some(Arc::new(file));
         self.records = count(fence);
+        drop(replaced);
         Ok(())
     }
 
@@ -325,12 +326,8 @@ impl Journal {
 
     /// A journal that lacks a mark which this replica is about to acknowledge must not be believed.
     fn empty(&mut self) {
+        let emptied = self.emptied();
         self.file = None;
-        let Some(path) = &self.path else { return };
-        let emptied = match OpenOptions::new().write(true).truncate(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            file => file.and_then(|file| file.sync_all()),
-        };
         if let Err(error) = &emptied
             && !self.is_unsound
         {
@@ -339,6 +336,18 @@ impl Journal {
             ));
         }
         self.is_unsound = emptied.is_err();
+    }
+
+    /// Only what is surely its own journal is emptied: another one may be somebody else's, or know more than this server.
+    fn emptied(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if !self.is_read || self.is_lost() {
+            return Err(io::Error::other("what it says is not known"));
+        }
+        match self.file.clone().map_or_else(|| taken(path).map(Arc::new), Ok) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            file => file.and_then(|file| file.set_len(0).and_then(|()| file.sync_all())),
+        }
     }
 
     fn sync_later(&mut self) {
@@ -385,6 +394,15 @@ fn beside(path: &Path, extension: &str) -> OsString {
 fn lock(file: &File) -> io::Result<()> {
     let locked = fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
     locked.map_err(|_| io::Error::other("another process has it"))
+}
+
+/// The file at `path`, which is a journal or empty, and nobody else's.
+fn taken(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).open(path)?;
+    lock(&file)?;
+    let mut bytes = Vec::new();
+    (&file).take(HEAD_LEN).read_to_end(&mut bytes)?;
+    if journal::is_ours(&bytes) { Ok(file) } else { Err(io::Error::other("it is no journal of ours, and stays as it is")) }
 }
 
 /// Starts the thread. Of what has piled up it needs to bring the last to the disk only.

@@ -1,6 +1,6 @@
 //! FAILOVER: the primary hands over by itself, with its replica caught up, or with force and whatever that has.
 
-use super::{Crowd, address, is_primary, trio, wait_for_electable, wait_for_window};
+use super::{Crowd, address, create, is_primary, reserve, trio, wait_for_electable, wait_for_window};
 use crate::harness::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -46,4 +46,38 @@ fn a_primary_that_hands_over_leaves_no_id_to_be_repeated() {
         }
         crowd.wait_for_node(primary, 50);
     });
+}
+
+/// A primary that was restarted found its allocator at an older mark in its file, and took that for its successor's.
+#[test]
+fn a_primary_that_was_restarted_follows_its_successor() {
+    let Pair { mut primary, replica } = Pair::start_with(Server::builder().durable(), Server::builder());
+    let mut client = primary.connect();
+    for options in ["", "CLOCK 10", "CODES 8"] {
+        let key = format!("ids{}", options.len());
+        create(&mut client, &key, options);
+        reserve(&mut client, args!["IDBLOCK.NEXT", key]);
+    }
+    wait_for_electable(&primary, &[&replica]);
+    synced(&primary, &replica);
+    primary.stop();
+    primary.restart();
+    synced(&primary, &replica);
+    wait_for_electable(&primary, &[&replica]);
+    primary.connect().ok(format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
+    wait_for_electable(&replica, &[&primary]);
+    assert!(!primary.log().contains("gets no acknowledgement from here"), "{}", primary.log());
+}
+
+/// The same server by its name and by its address.
+#[test]
+fn a_primary_that_is_called_by_another_name_is_the_one_it_told() {
+    let Pair { primary, replica } = Pair::start();
+    let mut client = primary.connect();
+    create(&mut client, "ids", "");
+    reserve(&mut client, "IDBLOCK.NEXT ids");
+    wait_for_electable(&primary, &[&replica]);
+    replica.connect().ok("REPLICAOF NO ONE");
+    client.ok(format!("REPLICAOF localhost {}", replica.port()));
+    wait_for_electable(&replica, &[&primary]);
 }

@@ -279,6 +279,40 @@ fn what_is_no_journal_is_left_alone() {
     assert!(fs::read(&dump).expect("a dataset") == before);
 }
 
+/// A replica empties a journal that it cannot write, but never one that it could not read.
+#[test]
+fn a_replica_that_cannot_read_its_journal_acknowledges_nothing() {
+    const FOREIGN: &str = "somebody else's";
+    let (home, primary) = (Directory::create(), Server::builder().port().start());
+    let (mut client, path) = (primary.connect(), home.path().join(JOURNAL));
+    create(&mut client, "ids", "FENCE 100");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    fs::write(&path, FOREIGN).expect("a file");
+    let replica = server_in(home.path()).replica_of(&primary).start();
+    wait_until("the replica says so", PATIENCE, || replica.log().contains("acknowledges nothing until it can"));
+    assert_eq!(fs::read_to_string(&path).expect("a file"), FOREIGN);
+    assert!(Fence::of(&mut client).nodes("online").is_empty());
+    fs::remove_file(&path).expect("a file");
+    wait_for_electable(&primary, &[&replica]);
+}
+
+#[test]
+fn what_took_the_place_of_a_journal_is_left_alone() {
+    const FOREIGN: &str = "somebody else's";
+    let home = Directory::create();
+    let server = server_in(home.path()).start();
+    let (mut client, path, other) = (server.connect(), home.path().join(JOURNAL), home.path().join("other"));
+    create(&mut client, "ids", "FENCE 100");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    fs::write(&other, FOREIGN).expect("a file");
+    fs::rename(&other, &path).expect("a file");
+    wait_until("that is noticed", PATIENCE, || Fence::of(&mut client).journal.contains("no journal of ours"));
+    assert!(try_reserve(&mut client, "IDBLOCK.RESERVE ids 1000").is_err());
+    assert_eq!(fs::read_to_string(&path).expect("a file"), FOREIGN);
+    fs::remove_file(&path).expect("a file");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 1000");
+}
+
 #[test]
 fn a_journal_that_is_taken_away_is_written_anew() {
     let home = Directory::create();
@@ -314,6 +348,11 @@ fn two_servers_do_not_share_a_journal() {
     assert!(other.show("IDBLOCK.INFO ids fence-waiting-for").contains("its own journal"));
     reserve_times(50, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
     only_the_fence_is_closed(&mut other);
+    // Nor does it empty the other one's when it follows.
+    other.ok(format!("REPLICAOF 127.0.0.1 {}", first.port()));
+    wait_until("the second says so", PATIENCE, || second.log().contains("acknowledges nothing until it can"));
+    let journal = fs::read(home.path().join(JOURNAL)).expect("a journal");
+    assert!(journal.starts_with(MAGIC.as_bytes()), "{} bytes", journal.len());
     checker.assert_unique();
 }
 

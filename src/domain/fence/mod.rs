@@ -317,9 +317,9 @@ impl Fence {
         self.marks.raise(uid, mark);
     }
 
-    /// The same, in a file of this node. What its journal does not know came from elsewhere.
-    pub fn found_in_file(&mut self, uid: Uid, mark: u64) {
-        self.lags(uid, mark);
+    /// This node found an allocator in a file of its own, and lets it catch up with the mark that it knows. What its
+    /// journal does not know came from elsewhere.
+    pub fn found_in_file(&mut self, uid: Uid) {
         if self.marks.get(&uid).is_none() {
             self.doubted.insert(uid);
         }

@@ -310,7 +310,7 @@ impl Node {
         self.link = None;
         self.load(snapshot.unwrap_or(Snapshot { value: None, stream: Vec::new() }));
         if let Some(value) = &mut self.value {
-            self.fence.found_in_file(*value.uid(), value.fenced_mark().expect("a fence"));
+            self.fence.found_in_file(*value.uid());
             value.catch_up(self.fence.marks().get(value.uid()).unwrap_or(0));
         }
         if damage == Damage::End {

@@ -288,7 +288,7 @@ fn the_journal_knows_better_than_an_old_dataset() {
         if known.is_none() {
             server.fence = Fence::default();
         }
-        server.fence.found_in_file(*block.uid(), block.fenced_mark().unwrap());
+        server.fence.found_in_file(*block.uid());
         block.catch_up(known.unwrap_or(0));
         server.fence.loaded();
         (server.block, server.replica) = (block.clone(), Some(block));
