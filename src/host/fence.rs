@@ -9,7 +9,7 @@ use super::environment::now_ms;
 use super::journal::{Journal, Opened};
 use super::news::{self, News};
 use super::park::{self, Client, Parked};
-use super::replication::{self, Role, announce, ask, is_paused, own_names, role};
+use super::replication::{self, Role, Names, announce, ask, is_paused, names, role};
 use super::value_type::ValueType;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
@@ -73,8 +73,8 @@ struct State {
     parked: Vec<Parked>,
     /// Whether the connection to the primary is to be given up.
     leaves: bool,
-    /// The names of this server for its primary, on this connection.
-    names: Option<Vec<String>>,
+    /// How this server and its primary are called on this connection.
+    names: Option<Names>,
     /// Whether the electable set is another one than the journal says.
     is_unsaved: bool,
     source: Source,
@@ -298,21 +298,22 @@ pub fn keep_ahead(database: i32, name: &[u8]) {
 pub fn told(context: &Context, set: &Announcement) {
     let Role::Replica(primary) = role(context.raw) else { return };
     // The primary knows the name of the handshake, whatever was set since.
-    let me = with(|state| state.names.take()).unwrap_or_else(|| own_names(context));
+    let names = with(|state| state.names.take()).unwrap_or_else(|| names(context));
+    let (called, me) = ([primary.as_str(), names.primary.as_str()], &names.me);
     let was_doubted = with(|state| state.fence.doubted().len());
-    with(|state| state.news.announced(&primary, set, &me));
-    with(|state| match state.fence.told(set, &primary, &me) {
+    with(|state| state.news.announced(&primary, set, me));
+    with(|state| match state.fence.told(set, &called, me) {
         Told::Named | Told::Others => {
             state.journal.save_now(&state.fence);
             state.warn_of_doubted(was_doubted);
         }
         Told::Again => {}
         Told::Refused(refusal) => {
-            state.news.refused(primary, refusal);
+            state.news.refused(primary.clone(), refusal);
             state.leaves = true;
         }
     });
-    with(|state| state.names = Some(me));
+    with(|state| state.names = Some(names));
     look();
 }
 

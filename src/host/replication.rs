@@ -52,21 +52,35 @@ pub fn port(context: *mut RedisModuleCtx) -> u64 {
     ports.into_iter().find(|port| *port > 0).unwrap_or(0)
 }
 
-/// The names that this server may have for its primary: what it is told to announce, or where its
-/// connection comes from, and the ports it listens on.
-pub fn own_names(context: &Context) -> Vec<String> {
+/// What two servers may call each other.
+pub struct Names {
+    /// The names that this server may have for its primary.
+    pub me: Vec<String>,
+    /// The address of the primary, which REPLICAOF may have named otherwise.
+    pub primary: String,
+}
+
+/// The names of this server and of its primary. This server has what it is told to announce, or where its connection comes
+/// from, and the ports it listens on.
+pub fn names(context: &Context) -> Names {
     let context = context.raw;
     let setting = |name: &str| call(context, c"CONFIG", &["GET", name]).item(1).text().to_owned();
     let clients = call(context, c"CLIENT", &["LIST", "TYPE", "master"]);
-    let local = clients.text().split_ascii_whitespace().filter_map(|field| field.strip_prefix("laddr="));
-    let local = local.filter_map(|address| address.rsplit_once(':'));
-    let local: BTreeSet<String> = local.map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
-    let hosts = Some(setting("slave-announce-ip")).filter(|host| !host.is_empty()).map_or(local, |host| [host].into());
+    let address = |end| {
+        let mut fields = clients.text().split_ascii_whitespace();
+        let (host, port) = fields.find_map(|field| field.strip_prefix(end))?.rsplit_once(':')?;
+        Some((host.trim_matches(['[', ']']).to_owned(), port))
+    };
+    let local = address("laddr=").map(|(host, _)| host);
+    let hosts = Some(setting("slave-announce-ip")).filter(|host| !host.is_empty()).or(local);
     let port = |name: &str| Some(setting(name)).filter(|port| !port.is_empty() && port != "0");
     let listening = || ["port", "tls-port"].into_iter().filter_map(port).collect();
     let ports: BTreeSet<String> = port("slave-announce-port").map_or_else(listening, |port| [port].into());
-    let named = |host: &String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
-    hosts.iter().flat_map(named).collect()
+    let named = |host: String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
+    Names {
+        me: hosts.into_iter().flat_map(named).collect(),
+        primary: address("addr=").map(|(host, port)| format!("{host}:{port}")).unwrap_or_default(),
+    }
 }
 
 /// Asks all followers to acknowledge. Never to the AOF.

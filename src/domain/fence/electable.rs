@@ -115,8 +115,9 @@ impl Electable {
     }
 
     /// Those whom this node has told that they may issue, and whom a primary does not count.
-    pub(super) fn heirs_beside(&self, set: &BTreeSet<String>, primary: &str, me: &[String]) -> Vec<String> {
-        let is_beside = |heir: &&String| !set.contains(*heir) && *heir != primary && !me.contains(heir);
+    pub(super) fn heirs_beside(&self, set: &BTreeSet<String>, primary: &[&str], me: &[String]) -> Vec<String> {
+        let is_beside =
+            |heir: &&String| !set.contains(*heir) && !primary.contains(&heir.as_str()) && !me.contains(heir);
         self.heirs.iter().filter(is_beside).cloned().collect()
     }
 

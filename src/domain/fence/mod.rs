@@ -478,8 +478,9 @@ impl Fence {
         Announcement { is_whole, nodes, ahead, positions: self.positions.clone(), doubted: self.doubted.clone() }
     }
 
-    /// The primary announced its set, to this node, known by one of the names in `me`, or to others.
-    pub fn told(&mut self, announcement: &Announcement, primary: &str, me: &[String]) -> Told {
+    /// The primary, which may have several names, announced its set, to this node, known by one of the names in `me`, or
+    /// to others.
+    pub fn told(&mut self, announcement: &Announcement, primary: &[&str], me: &[String]) -> Told {
         let heirs = self.electable.heirs_beside(&announcement.nodes, primary, me);
         let repeated = self.repeated(announcement);
         // To an orphan an acknowledgement says that it knows everybody: only who did can give it.
@@ -492,7 +493,7 @@ impl Fence {
         self.doubted.clone_from(&announcement.doubted);
         if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
             if announcement.is_whole {
-                self.electable.passed_over(primary);
+                self.electable.passed_over(primary.first().copied().unwrap_or(NOBODY));
             }
             return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
         }

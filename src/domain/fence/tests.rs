@@ -204,7 +204,7 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     let mut fence = Fence::default();
     fence.took_over("p:1", [(A, 64)]);
     assert_eq!(fence.marks().get(&A), Some(64));
-    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Again);
+    assert_eq!(fence.told(&told(&["other:3"]), &["p:1"], &names(&["me:2"])), Told::Again);
     assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 
     // Promoted all the same, it waits for its former primary, whoever else acknowledges.
@@ -230,13 +230,13 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     assert!(announcement.is_whole && announcement.doubted == [A].into());
     let mut heir = Fence::default();
     heir.took_over("me:2", [(A, 128)]);
-    assert_eq!(heir.told(&announcement, "me:2", &names(&["other:3"])), Told::Named);
+    assert_eq!(heir.told(&announcement, &["me:2"], &names(&["other:3"])), Told::Named);
     assert_eq!(*heir.doubted(), [A].into(), "nor does it help to ask somebody else");
     fence.raise(A, 256, 0, 1);
     heir.execute(A, 256);
     assert_eq!((fence.doubted().len(), heir.doubted().len()), (0, 1), "an operator has advanced it");
     let announcement = Announcement { nodes: told(&["other:3"]).nodes, ..fence.announcement() };
-    assert_eq!(heir.told(&announcement, "me:2", &names(&["other:3"])), Told::Named);
+    assert_eq!(heir.told(&announcement, &["me:2"], &names(&["other:3"])), Told::Named);
     assert!(heir.doubted().is_empty());
     assert!(look(&mut fence, &[("other:3", 100)]).save, "the journal must not know better");
     assert!((0..3).any(|_| look(&mut fence, &[("other:3", 100)]).granted == [(A, 256)]));
@@ -247,11 +247,11 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
     // Named, it waits for the others that were named with it, and not for itself.
     let mut fence = Fence::default();
     fence.took_over("p:1", []);
-    assert_eq!(fence.told(&told(&["me:2", "other:3"]), "p:1", &names(&["x:9", "me:2"])), Told::Named);
+    assert_eq!(fence.told(&told(&["me:2", "other:3"]), &["p:1"], &names(&["x:9", "me:2"])), Told::Named);
     assert_eq!((members(&fence), fence.electable().orphan_of()), (vec!["other:3"], None));
 
     // A primary that does not name it any more may have been told to forget it.
-    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &names(&["me:2"])), Told::Others);
+    assert_eq!(fence.told(&told(&["other:3"]), &["p:1"], &names(&["me:2"])), Told::Others);
     assert_eq!(fence.electable().orphan_of(), Some("p:1"));
 }
 
@@ -289,7 +289,7 @@ fn marks_that_a_dataset_lacks_are_announced() {
     let mut follower = Fence::default();
     follower.took_over("me:2", [(A, 64)]);
     let announcement = Announcement { ahead: fence.announcement().ahead, ..told(&["it:3"]) };
-    assert_eq!(follower.told(&announcement, "p:1", &names(&["it:3"])), Told::Named);
+    assert_eq!(follower.told(&announcement, &["p:1"], &names(&["it:3"])), Told::Named);
     assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
     fence.raise(A, 264, 200, 1);
     assert_eq!(fence.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 264)], "it is issued here");
@@ -303,7 +303,7 @@ fn a_follower_that_has_lost_a_mark_hears_it_again() {
     let mut primary = followed(&[("me:2", 100)]);
     let mut follower = Fence::default();
     follower.took_over("p:1", [(A, 64)]);
-    let hears = |follower: &mut Fence, primary: &Fence| follower.told(&primary.announcement(), "p:1", &names(&["me:2"]));
+    let hears = |follower: &mut Fence, primary: &Fence| follower.told(&primary.announcement(), &["p:1"], &names(&["me:2"]));
     assert_eq!(hears(&mut follower, &primary), Told::Named);
     primary.raise(A, 128, 64, 1); // the effect is lost
     assert_eq!((hears(&mut follower, &primary), hears(&mut follower, &primary)), (Told::Named, Told::Again));
@@ -331,7 +331,7 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         let mut fence = handed_out();
         fence.took_over("p:1", dataset.map(|mark| (A, mark)));
         let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
-        assert_eq!(fence.told(&announcement, "p:1", &me), expected, "{dataset:?} {ahead:?}");
+        assert_eq!(fence.told(&announcement, &["p:1"], &me), expected, "{dataset:?} {ahead:?}");
         assert_eq!(fence.electable().orphan_of().is_some(), expected != Told::Named);
     }
     // What the primary has raised is not what it has come to.
@@ -339,19 +339,19 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         let mut fence = handed_out();
         fence.took_over("p:1", [(A, 200)]);
         let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
-        assert_eq!(fence.told(&announcement, "p:1", &me), expected, "{position}");
+        assert_eq!(fence.told(&announcement, &["p:1"], &me), expected, "{position}");
     }
     // A partial sync goes on from what it handed out itself, and somebody else's announcement is no better.
     let mut fence = handed_out();
-    assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
+    assert_eq!(fence.told(&set, &["p:1"], &me), Told::Named);
     let mut fence = handed_out();
     fence.took_over("p:1", [(A, 63)]);
-    assert_eq!(fence.told(&told(&["other:3"]), "p:1", &me), refused(&[A], &[]));
+    assert_eq!(fence.told(&told(&["other:3"]), &["p:1"], &me), refused(&[A], &[]));
     // The primary has learned of it.
     fence.execute(A, 64);
-    assert_eq!(fence.told(&set, "p:1", &me), Told::Named);
+    assert_eq!(fence.told(&set, &["p:1"], &me), Told::Named);
     fence.took_over("q:4", [(A, 63)]);
-    assert_eq!(fence.told(&set, "q:4", &me), refused(&[A], &[]), "another one may not know");
+    assert_eq!(fence.told(&set, &["q:4"], &me), refused(&[A], &[]), "another one may not know");
 }
 
 /// An orphan counts its former primary alone, and that one may have acknowledged what a third one hands out: two replicas
@@ -366,7 +366,7 @@ fn whoever_knows_a_higher_mark_vouches_for_no_orphan() {
         fence.execute(A, 128);
         fence.took_over("p:1", [(A, 64)]);
         let asks = Announcement { positions: position.map(|at| (A, at)).into_iter().collect(), ..asks.clone() };
-        let outcome = fence.told(&asks, "p:1", &me);
+        let outcome = fence.told(&asks, &["p:1"], &me);
         assert_eq!(outcome == refused(&[A], &[]), is_refused, "{position:?}: {outcome:?}");
     }
 }
@@ -378,18 +378,19 @@ fn a_primary_that_does_not_count_an_heir_gets_no_acknowledgement() {
     fence.became_replica("p:1");
     fence.took_over("p:1", [(A, 64)]);
     let me = names(&["me:2"]);
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
-    assert_eq!(fence.told(&told(&["me:2"]), "heir:3", &me), Told::Named, "the heir is the primary");
+    assert_eq!(fence.told(&told(&["me:2"]), &["p:1"], &me), refused(&[], &["heir:3"]));
+    let called = ["by-name:3", "heir:3"];
+    assert_eq!(fence.told(&told(&["me:2"]), &called, &me), Told::Named, "the heir is the primary");
     let mut fence = followed(&[("heir:3", 100)]);
     fence.became_replica("p:1");
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
-    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Named);
-    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), "p:1", &me), Told::Again);
+    assert_eq!(fence.told(&told(&["me:2"]), &["p:1"], &me), refused(&[], &["heir:3"]));
+    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), &["p:1"], &me), Told::Named);
+    assert_eq!(fence.told(&told(&["heir:3", "me:2"]), &["p:1"], &me), Told::Again);
     assert!(look(&mut fence, &[]).announce);
     fence.became_replica("p:1");
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), refused(&[], &["heir:3"]));
+    assert_eq!(fence.told(&told(&["me:2"]), &["p:1"], &me), refused(&[], &["heir:3"]));
     assert_eq!((fence.give_in(), fence.give_in()), (true, false));
-    assert_eq!(fence.told(&told(&["me:2"]), "p:1", &me), Told::Named, "an operator answers for it");
+    assert_eq!(fence.told(&told(&["me:2"]), &["p:1"], &me), Told::Named, "an operator answers for it");
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Node {
                 let anybody = set.nodes.first().cloned().into_iter().collect::<Vec<_>>();
                 let me = if self.flaw == Flaw::AnyAnnouncement { anybody } else { vec![self.name.clone()] };
                 let primary = self.primary.clone();
-                let told = self.fence.told(&set, &primary, &me);
+                let told = self.fence.told(&set, &[&primary], &me);
                 self.refusal = None;
                 match told {
                     Told::Named => {
