@@ -259,9 +259,13 @@ fn a_reply_that_no_reservation_can_have_had_is_not_given_again() {
     let token = effect.windows(5).position(|bytes| bytes == b"\x19\x01p\x01t").expect("a token") + 5;
     let fingerprint: [u8; 6] = effect[token..token + 6].try_into().expect("six bytes");
     let many = 1_000_000_000_000;
-    for (name, [first, last, count]) in
-        [("same", [1, 2, 2]), ("many", [1, many, many]), ("more", [1, 3, 3]), ("short", [1, 3, 2]), ("outside", [0, 1, 2])]
-    {
+    for (name, [first, last, count]) in [
+        ("same", [1, 2, 2]),
+        ("many", [1, many, many]),
+        ("more", [1, 3, 3]),
+        ("short", [1, 3, 2]),
+        ("outside", [0, 1, 2]),
+    ] {
         let reply = Payload::block(first, last, 1, count.unsigned_abs());
         let forged = Payload::at(1_700_000_000_000).token([b"p", name.as_bytes()], fingerprint, &reply);
         client.ok(args!["IDBLOCK.EFFECT", "links", forged.into_bytes()]);

@@ -9,7 +9,7 @@ use super::environment::now_ms;
 use super::journal::{Journal, Opened};
 use super::news::{self, News};
 use super::park::{self, Client, Parked};
-use super::replication::{self, Role, Names, announce, ask, is_paused, names, role};
+use super::replication::{self, Names, Role, announce, ask, is_paused, names, role};
 use super::value_type::ValueType;
 use redis_module::raw::{
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING, REDISMODULE_CTX_FLAGS_LOADING, REDISMODULE_CTX_FLAGS_SLAVE, RedisModuleCtx,
@@ -273,7 +273,8 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
     with(|state| {
         let claim = state.fence.claims().get(&uid);
         if let Some(known) = claim.max(state.fence.marks().get(&uid).filter(|known| *known > mark)) {
-            let id = value.id_below(known).unwrap_or(i64::MAX);
+            // The journal may have lost the last of what it knew, and the dataset have it.
+            let id = value.id_below(known.max(mark)).unwrap_or(i64::MAX);
             state.news.claimed(uid, &shown(name), id);
         }
         match state.source {

@@ -402,7 +402,11 @@ fn taken(path: &Path) -> io::Result<File> {
     lock(&file)?;
     let mut bytes = Vec::new();
     (&file).take(HEAD_LEN).read_to_end(&mut bytes)?;
-    if journal::is_ours(&bytes) { Ok(file) } else { Err(io::Error::other("it is no journal of ours, and stays as it is")) }
+    if journal::is_ours(&bytes) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no journal of ours, and stays as it is"))
+    }
 }
 
 /// Starts the thread. Of what has piled up it needs to bring the last to the disk only.

@@ -303,7 +303,8 @@ fn a_follower_that_has_lost_a_mark_hears_it_again() {
     let mut primary = followed(&[("me:2", 100)]);
     let mut follower = Fence::default();
     follower.took_over("p:1", [(A, 64)]);
-    let hears = |follower: &mut Fence, primary: &Fence| follower.told(&primary.announcement(), &["p:1"], &names(&["me:2"]));
+    let hears =
+        |follower: &mut Fence, primary: &Fence| follower.told(&primary.announcement(), &["p:1"], &names(&["me:2"]));
     assert_eq!(hears(&mut follower, &primary), Told::Named);
     primary.raise(A, 128, 64, 1); // the effect is lost
     assert_eq!((hears(&mut follower, &primary), hears(&mut follower, &primary)), (Told::Named, Told::Again));

@@ -81,7 +81,11 @@ impl IdBlock {
             return Err(Error::NoCodes);
         }
         if let Some(reply) = replay(self.tokens(), envelope.token, request, environment)? {
-            return if self.can_have_come(request, &reply) { Ok(Decision::Unchanged(reply)) } else { Err(Error::Internal) };
+            return if self.can_have_come(request, &reply) {
+                Ok(Decision::Unchanged(reply))
+            } else {
+                Err(Error::Internal)
+            };
         }
         let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
             Taken::Now(reserved, block, effect) => (reserved, block, effect),
