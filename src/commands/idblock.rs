@@ -155,9 +155,8 @@ fn codes_in(allocator: &IdBlock, block: &Block) -> Vec<Code> {
     allocator.codes().map(|codes| codes.encode_all(first, block.count)).unwrap_or_default()
 }
 
-fn code(codes: Option<&Codes>, ordinal: u64) -> Reply {
-    let code = codes.and_then(|codes| codes.encode(ordinal));
-    code.map_or(Reply::Nil, |code| Reply::Bulk(code.as_bytes().to_vec()))
+fn code(codes: &Codes, ordinal: u64) -> Reply {
+    codes.encode(ordinal).map_or(Reply::Nil, |code| Reply::Bulk(code.as_bytes().to_vec()))
 }
 
 fn parse_reserve<'a>(args: &Args<'a>, codes: bool) -> Result<(Reserve, Envelope<'a>), Error> {
@@ -207,7 +206,7 @@ pub fn encode(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let slot = read::<IdBlock>(context, args.key(1)?)?;
     let allocator = slot.require()?;
     let codes = allocator.codes().ok_or(Error::NoCodes)?;
-    let encoded = |id: i64| allocator.range().ordinal(id).map_or(Reply::Nil, |ordinal| code(Some(codes), ordinal));
+    let encoded = |id: i64| allocator.range().ordinal(id).map_or(Reply::Nil, |ordinal| code(codes, ordinal));
     Ok(Reply::Array(ids.into_iter().map(encoded).collect()))
 }
 

@@ -137,7 +137,7 @@ pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let mut steps = Vec::with_capacity(additions.len());
     for (slot, delta) in additions {
         let adding = adding.get_mut(slot).ok_or(Error::Internal)?;
-        match adding.decide(delta, &environment)? {
+        match adding.decide(delta, &Envelope::default(), &environment)? {
             Decision::Unchanged(value) => replies.push(Reply::Int(value)),
             Decision::Changed { effect, reply, form: this } => {
                 replies.push(Reply::Int(reply));

@@ -4,7 +4,7 @@
 
 use crate::audit::Retention;
 use crate::error::Error;
-use crate::fence::{Standing, Ticket, Uid, Wait};
+use crate::fence::{Standing, Uid};
 use crate::memory::{AS_ASKED, BlockSize};
 
 /// Who sent a command. Empty where there is nobody to name.
@@ -54,8 +54,4 @@ pub trait Environment {
     fn parked(&self, uid: &Uid) -> u64;
     /// Whom a raise that is not safe yet waits for, in words.
     fn whom(&self) -> String;
-    /// A wait for `count` ids of an allocator, until a raise is safe.
-    fn wait(&self, ticket: Ticket, uid: &Uid, count: u64) -> Box<Wait> {
-        Box::new(Wait { ticket, uid: *uid, count, whom: String::new() })
-    }
 }

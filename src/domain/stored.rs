@@ -29,30 +29,29 @@ use crate::wire::{Corrupt, Reader};
 
 /// What a section holds. The numbers are part of the stored format, and below 0x80.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Tag {
     /// What every value of its type has.
-    Core = 1,
+    Core,
     /// When CREATE made it.
-    Created = 2,
+    Created,
     /// The bounds of a counter.
-    Bounds = 3,
+    Bounds,
     /// Limits of the tokens, and how many there were.
-    Tokens = 4,
+    Tokens,
     /// Some of the tokens.
-    TokenSegment = 5,
+    TokenSegment,
     /// Some of the holds.
-    Holds = 6,
+    Holds,
     /// Retention and last id of the log.
-    Log = 7,
+    Log,
     /// One chunk of the log.
-    LogChunk = 8,
+    LogChunk,
     /// Ids that carry the time.
-    Clock = 9,
+    Clock,
     /// Ids that have codes.
-    Codes = 10,
+    Codes,
     /// How many shards a counter has.
-    Shards = 11,
+    Shards,
 }
 
 impl Tag {

@@ -21,24 +21,23 @@ use crate::wire::{Corrupt, Reader, put_i64};
 
 /// What was done to a counter. The numbers are part of the stored format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum CounterOp {
     /// The value moved by a delta.
-    Incr = 0,
+    Incr,
     /// The value was put somewhere.
-    Set = 1,
+    Set,
     /// The counter was made, with its initial value.
-    Create = 2,
+    Create,
     /// Its options changed, its value did not.
-    Alter = 3,
+    Alter,
     /// An amount was set aside.
-    Hold = 4,
+    Hold,
     /// A held amount, or a part of it, was applied.
-    Commit = 5,
+    Commit,
     /// A held amount was given back.
-    Release = 6,
+    Release,
     /// A held amount fell back at its deadline.
-    HoldExpired = 7,
+    HoldExpired,
 }
 
 impl CounterOp {

@@ -46,7 +46,12 @@ impl<'c> Adding<'c> {
     }
 
     /// Adds `delta`. A missing counter starts at 0; adding 0 changes nothing.
-    pub fn decide<'a>(&mut self, delta: i64, environment: &'a impl Environment) -> Decided<'a, i64> {
+    pub fn decide<'a>(
+        &mut self,
+        delta: i64,
+        envelope: &Envelope<'a>,
+        environment: &'a impl Environment,
+    ) -> Decided<'a, i64> {
         let is_plain = self.counter.is_some_and(Counter::is_plain);
         let value = match self.value.checked_add(delta) {
             // Nothing but 64 bits is in its way.
@@ -59,10 +64,10 @@ impl<'c> Adding<'c> {
         let mut effect = CounterEffect { changed: Some(Changed::Added(delta)), ..CounterEffect::default() };
         self.value = value;
         let first = !std::mem::replace(&mut self.begun, true);
-        if is_plain {
+        if is_plain && envelope.token.is_none() && envelope.note.is_empty() {
             return Ok(Decision::Changed { effect, reply: value, form: Form::Request });
         }
-        dress(self.counter, &mut effect, b"", environment);
+        dress(self.counter, &mut effect, envelope.note, environment);
         if !first {
             (effect.setup, effect.due) = (None, false);
         }
@@ -89,12 +94,8 @@ impl Counter {
         if let Some(reply) = replay(counter.and_then(Counter::tokens), envelope.token, request, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let mut decided = Adding::to(counter).decide(request.delta, environment);
-        if let Ok(Decision::Changed { effect, reply, form }) = &mut decided {
-            if envelope.token.is_some() || !envelope.note.is_empty() {
-                dress(counter, effect, envelope.note, environment);
-                *form = Form::Effect;
-            }
+        let mut decided = Adding::to(counter).decide(request.delta, envelope, environment);
+        if let Ok(Decision::Changed { effect, reply, .. }) = &mut decided {
             effect.pinned = pin(envelope.token, request, reply);
         }
         decided

@@ -119,6 +119,13 @@ pub struct Wait {
     pub whom: String,
 }
 
+impl Wait {
+    /// A wait for `count` ids of an allocator, until a raise is safe.
+    pub fn until(ticket: Ticket, uid: &Uid, count: u64) -> Box<Self> {
+        Box::new(Wait { ticket, uid: *uid, count, whom: String::new() })
+    }
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UNFENCED ids must be safe on every node that could take over, waiting for {}: retry", self.whom)

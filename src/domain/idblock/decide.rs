@@ -1,7 +1,7 @@
 //! What a request comes to. Each function here looks at an allocator that it cannot change, refuses
 //! or answers, or says in an effect what is to change.
 
-use super::window::{Next as NextWindow, Stand};
+use super::window::{Growth, Stand};
 use super::{Block, Create, IdBlock, Issued, Next, Policy, Range, Reserve};
 use crate::decision::{Decision, Form};
 use crate::effect::{BlockCreated, BlockEffect, BlockSetup, Reserved, Stamp};
@@ -154,11 +154,11 @@ impl IdBlock {
         // Later ids lie beyond it from now on; whether it stays so is answered once the mark is safe.
         let pending = stand.pending.iter().find(|(mark, _)| *mark >= target);
         if let Some((_, ticket)) = pending.filter(|_| effect.advanced.is_none()) {
-            return Ok(Decision::Wait { effect: None, wait: environment.wait(*ticket, self.uid(), 0) });
+            return Ok(Decision::Wait { effect: None, wait: Wait::until(*ticket, self.uid(), 0) });
         }
         let raise = self.raise(&stand, target, false, environment);
         let issued = raise.issued.map(|issued| Issued { position, ..issued });
-        let wait = environment.wait(environment.standing().next, self.uid(), 0);
+        let wait = Wait::until(environment.standing().next, self.uid(), 0);
         Ok(Decision::Wait { effect: Some(BlockEffect { windowed: raise.windowed, issued, ..effect }), wait })
     }
 
@@ -281,11 +281,11 @@ impl IdBlock {
         let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
         let pending = stand.pending.iter().find(|(mark, _)| *mark >= claimed);
         match pending {
-            Some((_, ticket)) => Taken::Later(None, environment.wait(*ticket, self.uid(), reserved.count)),
+            Some((_, ticket)) => Taken::Later(None, Wait::until(*ticket, self.uid(), reserved.count)),
             None => {
                 let effect = self.raise(stand, claimed, true, environment);
                 let ticket: Ticket = environment.standing().next;
-                Taken::Later(Some(effect), environment.wait(ticket, self.uid(), reserved.count))
+                Taken::Later(Some(effect), Wait::until(ticket, self.uid(), reserved.count))
             }
         }
     }
@@ -306,7 +306,7 @@ impl IdBlock {
         environment: &impl Environment,
     ) -> BlockEffect<'static> {
         let (now_ms, standing) = (environment.now_ms(), environment.standing());
-        let growth = NextWindow { now_ms, size_max: standing.window_max, stalled };
+        let growth = Growth { now_ms, size_max: standing.window_max, stalled };
         let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, growth);
         let next = self.not_below_clock(stand.position, environment);
         let begin = if self.kept.clock.is_some() { next } else { stand.top };

@@ -179,7 +179,7 @@ impl Window {
 
     /// The size of the next window. It covers two seconds of what was used since the last raise, doubles
     /// when somebody had to wait, and halves at most.
-    pub(super) fn next_size(&self, policy: Policy, clock: Option<Clock>, stand: &Stand<'_>, next: Next) -> u64 {
+    pub(super) fn next_size(&self, policy: Policy, clock: Option<Clock>, stand: &Stand<'_>, growth: Growth) -> u64 {
         if let Some(clock) = clock {
             let ms = if let Policy::Fixed(ms) = policy { ms } else { CLOCK_WINDOW_MS };
             return clock.span(ms).max(1);
@@ -188,12 +188,12 @@ impl Window {
             return size;
         }
         // A burst shorter than a second counts as if it were all of that second.
-        let elapsed_ms = next.now_ms.saturating_sub(self.raised_ms).max(1_000);
+        let elapsed_ms = growth.now_ms.saturating_sub(self.raised_ms).max(1_000);
         let used = u128::from(stand.position.saturating_sub(self.raised_at));
         let two_seconds = used.saturating_mul(2_000).checked_div(elapsed_ms.into()).unwrap_or(0);
         let measured = if stand.has_begun { u64::try_from(two_seconds).unwrap_or(u64::MAX) } else { 0 };
-        let grown = if next.stalled && stand.has_begun { self.size().saturating_mul(2) } else { self.size() / 2 };
-        measured.max(grown).clamp(WINDOW_MIN, next.size_max.max(WINDOW_MIN))
+        let grown = if growth.stalled && stand.has_begun { self.size().saturating_mul(2) } else { self.size() / 2 };
+        measured.max(grown).clamp(WINDOW_MIN, growth.size_max.max(WINDOW_MIN))
     }
 
     /// Bytes on the heap.
@@ -204,7 +204,7 @@ impl Window {
 
 /// What decides about the next window, beside the past.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Next {
+pub(super) struct Growth {
     pub now_ms: u64,
     pub size_max: u64,
     pub stalled: bool,

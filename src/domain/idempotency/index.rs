@@ -110,16 +110,15 @@ impl Index {
         hash_of(&self.seed, Some(key))
     }
 
-    /// The table for `hash`, by bits that hashbrown uses neither for the slot nor for the tag. Of 64 tables the first i
-    /// take the share that the squares from 64^2 to (64 + i)^2 have of those to 128^2.
+    /// The table for `hash`, by bits that hashbrown uses neither for the slot nor for the tag. Of 64 tables, two times in
+    /// three it is any of them, else the higher of any two: table i gets so much in proportion to 64 + i.
     fn share(&self, hash: u64) -> usize {
-        let [_, _, _, _, low, high, _, _] = hash.to_le_bytes();
-        let bits = u16::from_le_bytes([low, high]);
-        let square = (bits / 16).wrapping_mul(3).wrapping_add(64 * 64);
-        let share = || usize::from(square.isqrt().wrapping_sub(64));
+        let [_, _, _, one, other, chance, _, _] = hash.to_le_bytes();
+        let (one, other) = (one % 64, other % 64);
+        let share = usize::from(if chance < 171 { one } else { one.max(other) });
         match self.tables.len() {
-            64.. => share(),
-            16.. => share() / 4,
+            64.. => share,
+            16.. => share / 4,
             _ => 0,
         }
     }

@@ -17,15 +17,20 @@ pub(super) struct Producers {
     by_number: Vec<Producer>,
     free: Vec<u32>,
     by_name: Index,
+    /// The one that was asked for last with a new record: as a rule it is asked for again.
+    latest: u32,
     name_bytes: usize,
 }
 
 impl Producers {
     pub(super) fn new() -> Self {
-        Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new(), name_bytes: 0 }
+        Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new(), latest: 0, name_bytes: 0 }
     }
 
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
+        if key_of(&self.by_number, self.latest) == Some((0, name)) {
+            return Some(self.latest);
+        }
         self.by_name.find((0, name), |number| key_of(&self.by_number, number))
     }
 
@@ -37,6 +42,7 @@ impl Producers {
     /// The number of `name`, for one more record.
     pub(super) fn acquire(&mut self, name: &[u8]) -> u32 {
         if let Some(number) = self.number(name) {
+            self.latest = number;
             if let Some(producer) = self.by_number.get_mut(to_usize(u64::from(number))) {
                 producer.records = producer.records.saturating_add(1);
             }

@@ -25,7 +25,8 @@ fn one_by_one(counter: Option<Counter>, deltas: &[i64], world: &World) -> Result
 
 fn at_once(counter: Option<Counter>, deltas: &[i64], world: &World) -> Result<(Vec<i64>, Option<Counter>), Error> {
     let mut adding = Adding::to(counter.as_ref());
-    let decisions: Vec<_> = deltas.iter().map(|&delta| adding.decide(delta, world)).collect::<Result<_, _>>()?;
+    let decisions: Vec<_> =
+        deltas.iter().map(|&delta| adding.decide(delta, &Envelope::default(), world)).collect::<Result<_, _>>()?;
     let replies = decisions.iter().map(|decision| *decision.reply().unwrap()).collect();
     let mut pair = Pair { primary: counter.clone(), replica: counter.clone() };
     for decision in &decisions {

@@ -80,7 +80,7 @@ fn repeat(pair: &mut Pair<Counter>, call: &Call, effect: &CounterEffect<'_>, wor
     let mut elsewhere = World::new(world.bits());
     elsewhere.set_clock(world.bits() >> 1);
     elsewhere.log_default = Some(Retention::default());
-    let decision = Adding::to(pair.replica.as_ref()).decide(delta, &elsewhere).unwrap();
+    let decision = Adding::to(pair.replica.as_ref()).decide(delta, &Envelope::default(), &elsewhere).unwrap();
     let Decision::Changed { effect: repeated, form: Form::Request, .. } = decision else { panic!("{decision:?}") };
     execute(&mut pair.primary, effect).unwrap();
     execute(&mut pair.replica, &repeated).unwrap();
