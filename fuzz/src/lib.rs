@@ -245,7 +245,7 @@ pub fn announcement(bytes: &[u8]) {
     assert_eq!(Announcement::decode(&set.encode()).map(|set| set.encode()), Ok(set.encode()));
     let mut fence = Fence::default();
     fence.became_replica("primary:1");
-    let _ = fence.told(&set, "primary:1", &["me:1".to_owned()]);
+    let _ = fence.told(&set, &["primary:1"], &["me:1".to_owned()]);
     fence.became_primary();
     let _ = (fence.waits_for(), fence.whom());
 }
