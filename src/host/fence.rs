@@ -264,9 +264,8 @@ pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
     let Some((uid, mark)) = value.mark() else { return };
     if flags() & LOADING == 0 {
         // A client brought it, as by RESTORE or COPY, and it may be older than what is known here.
-        let lags = with(|state| state.fence.lags(uid, mark));
-        if lags {
-            value.catch_up(known_mark(&uid).unwrap_or(0));
+        if let Some(known) = known_mark(&uid).filter(|known| *known > mark) {
+            value.catch_up(known);
         }
         return executed(&uid, mark);
     }
@@ -423,9 +422,7 @@ pub fn loading_ended(is_whole: bool) {
             _ => {
                 state.fence.loaded();
                 state.warn_of_doubted(0);
-                if !state.fence.doubted().is_empty() && state.journal.is_new() {
-                    state.fence.lost_journal();
-                }
+                state.journal.miss(&mut state.fence);
             }
         }
     });

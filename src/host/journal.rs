@@ -145,11 +145,6 @@ impl Journal {
         self.is_read
     }
 
-    /// Whether there was none when this server started.
-    pub fn is_new(&self) -> bool {
-        self.is_new
-    }
-
     /// Whether it must not be believed after a restart, and nothing can be done about that now.
     pub fn is_unsound(&self) -> bool {
         self.is_unsound
@@ -300,11 +295,21 @@ impl Journal {
         }
         if !self.is_read {
             match self.read() {
-                Ok(found) => fence.found(&found),
+                Ok(found) => {
+                    fence.found(&found);
+                    self.miss(fence);
+                }
                 Err(error) => return self.fail(&error),
             }
         }
         self.save(fence);
+    }
+
+    /// Where there was no file, whoever issues the allocators that this server found in its dataset is unknown.
+    pub fn miss(&self, fence: &mut Fence) {
+        if self.is_new && !fence.doubted().is_empty() {
+            fence.lost_journal();
+        }
     }
 
     /// Whether the file is not where it was.

@@ -81,3 +81,51 @@ fn a_primary_that_is_called_by_another_name_is_the_one_it_told() {
     client.ok(format!("REPLICAOF localhost {}", replica.port()));
     wait_for_electable(&replica, &[&primary]);
 }
+
+/// Before there is an allocator nobody knows anything, and nobody has to vouch for that.
+#[test]
+fn whoever_was_promoted_before_there_was_an_allocator_issues_the_first() {
+    for unfenced in [false, true] {
+        let Pair { primary, replica } = Pair::start();
+        if unfenced {
+            create(&mut primary.connect(), "exact", "FENCE OFF");
+            synced(&primary, &replica);
+        }
+        primary.connect().ok(format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
+        wait_until("the replica has taken over", PATIENCE, || is_primary(&mut replica.connect()));
+        synced(&replica, &primary);
+        let mut client = replica.connect();
+        create(&mut client, "ids", "");
+        reserve(&mut client, "IDBLOCK.NEXT ids");
+        wait_for_electable(&replica, &[&primary]);
+        reserve(&mut client, "IDBLOCK.RESERVE ids 10000");
+    }
+}
+
+/// What a former primary has handed out of an allocator that was deleted since is nothing to hold against anybody.
+#[test]
+fn a_deleted_allocator_is_held_against_nobody() {
+    let (primary, mut replica) = (Server::builder().port().start(), Server::builder().port().durable().start());
+    replica.connect().ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+    let mut client = primary.connect();
+    for key in ["gone", "ids"] {
+        create(&mut client, key, "");
+        reserve(&mut client, args!["IDBLOCK.NEXT", key]);
+    }
+    wait_for_electable(&primary, &[&replica]);
+    client.ok(format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
+    wait_for_electable(&replica, &[&primary]);
+    for key in ["gone", "ids"] {
+        reserve(&mut replica.connect(), args!["IDBLOCK.RESERVE", key, 1000]);
+    }
+    assert_eq!(replica.connect().int("DEL gone"), 1);
+    // The former primary takes over the dataset as a whole, and then its primary starts again.
+    client.ok("REPLICAOF NO ONE");
+    client.ok("SET key value");
+    client.ok(format!("REPLICAOF 127.0.0.1 {}", replica.port()));
+    wait_for_electable(&replica, &[&primary]);
+    replica.stop();
+    replica.restart();
+    wait_for_electable(&replica, &[&primary]);
+    reserve(&mut replica.connect(), "IDBLOCK.RESERVE ids 10000");
+}

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   announcement   version (1), 0 = not the whole set, 1 = the whole set (1), nodes: count u64, bytes each;
-//!                  ahead; positions; doubted
-//!   ahead          count u64, (uid (16), mark u64)*       positions      the same
+//!                  marks; positions; doubted
+//!   marks          count u64, (uid (16), mark u64)*       positions      the same
 //!   doubted        count u64, uid*
 //! ```
 //!
 //! An orphan announces what it knows, which makes nobody able to issue: it asks whether a follower has
-//! anything against it, and tells of doubts. `ahead` are marks that the primary knows of and its dataset
-//! does not, as a rule none: a follower that may issue has to know them too. `positions` say of the
+//! anything against it, and tells of doubts. `marks` are all that the primary knows, whether its dataset has
+//! them or not: a follower that may issue has to know them too. `positions` say of the
 //! allocators that the primary has begun to issue how far it has come at least: a follower that has handed
 //! out ids itself compares. `doubted` are those whose marks are worth nothing, as a rule none.
 
@@ -27,8 +27,8 @@ pub struct Announcement {
     pub is_whole: bool,
     /// Its members.
     pub nodes: BTreeSet<String>,
-    /// Marks that the dataset of the primary does not have.
-    pub ahead: BTreeMap<Uid, u64>,
+    /// The marks that the primary knows.
+    pub marks: BTreeMap<Uid, u64>,
     /// How far the primary has come in its present term.
     pub positions: BTreeMap<Uid, u64>,
     /// Allocators whose marks are worth nothing, with this primary or with whoever follows it.
@@ -40,7 +40,7 @@ impl Announcement {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION, u8::from(self.is_whole)];
         put_nodes(&self.nodes, &mut out);
-        for ordinals in [&self.ahead, &self.positions] {
+        for ordinals in [&self.marks, &self.positions] {
             put_u64(&mut out, u64::try_from(ordinals.len()).unwrap_or(u64::MAX));
             for (uid, ordinal) in ordinals {
                 out.extend(uid);
@@ -64,10 +64,10 @@ impl Announcement {
             _ => return Err(Corrupt("a set is whole or not")),
         };
         let nodes = take_nodes(&mut reader)?;
-        let (ahead, positions) = (take_ordinals(&mut reader)?, take_ordinals(&mut reader)?);
+        let (marks, positions) = (take_ordinals(&mut reader)?, take_ordinals(&mut reader)?);
         let doubted = (0..reader.u64()?).map(|_| reader.array()).collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Announcement { is_whole, nodes, ahead, positions, doubted })
+        Ok(Announcement { is_whole, nodes, marks, positions, doubted })
     }
 }
 

@@ -30,8 +30,10 @@ pub struct Electable {
     heirs: BTreeSet<String>,
     /// Whether it knew all of the set when it last was a primary.
     was_whole: bool,
-    /// Whether this node has issued, or followed anybody, since it has a journal.
+    /// Whether this node has issued, or has followed anybody who has, since it has a journal.
     has_begun: bool,
+    /// The primary that it follows, where that has not begun either.
+    follows: Option<String>,
 }
 
 impl Electable {
@@ -58,11 +60,28 @@ impl Electable {
         !self.members.contains(node) && self.members.insert(node.to_owned())
     }
 
-    /// This node follows another one from now on. What it knew stays true, but a node whose journal
-    /// is new knows nothing.
+    /// This node follows another one from now on. What it knew stays true, but a node whose journal is new knows nothing
+    /// once there is something to know.
     pub(super) fn follow(&mut self, primary: &str) {
-        if !self.has_begun {
-            self.orphan(primary);
+        self.follows = Some(primary.to_owned());
+    }
+
+    /// This node is a primary: whatever allocators come, by its clients, are its own.
+    pub(super) fn follow_nobody(&mut self) {
+        self.follows = None;
+    }
+
+    /// It follows, with a dataset that has no allocator: nobody else can have issued one that is made here.
+    pub(super) fn begin_anew(&mut self, primary: &str) {
+        self.members.clear();
+        (self.orphan_of, self.has_begun) = (None, false);
+        self.follow(primary);
+    }
+
+    /// There is a mark now.
+    pub(super) fn has_something_to_lose(&mut self) {
+        if let Some(primary) = self.follows.take_if(|_| !self.has_begun) {
+            self.orphan(&primary);
         }
     }
 
@@ -152,7 +171,7 @@ impl Electable {
             1 => true,
             _ => return Err(Corrupt("a set is whole or not")),
         };
-        Ok(Electable { orphan_of, members, heirs, was_whole, has_begun: true })
+        Ok(Electable { orphan_of, members, heirs, was_whole, has_begun: true, follows: None })
     }
 }
 

@@ -198,9 +198,8 @@ pub struct Fence {
     term: Term,
     electable: Electable,
     marks: Marks,
-    /// The marks of the dataset, where they are lower than what this node knows: after it followed another
-    /// primary than the one that raised them.
-    behind: BTreeMap<Uid, u64>,
+    /// The marks that this node knew when it began to follow: what was raised since came from its primary.
+    inherited: Marks,
     /// How far this node has come, at least, with the allocators that it has issued in this term.
     positions: BTreeMap<Uid, u64>,
     /// Marks below which this node itself has handed out ids. That one primary knows of them does not mean
@@ -239,7 +238,7 @@ impl Fence {
             term: Term(1),
             electable,
             marks,
-            behind: BTreeMap::new(),
+            inherited: Marks::default(),
             positions: BTreeMap::new(),
             claims,
             doubted,
@@ -318,9 +317,7 @@ impl Fence {
 
     /// This node executed a mark that another one raised.
     pub fn execute(&mut self, uid: Uid, mark: u64) {
-        if !self.lags(uid, mark) {
-            self.behind.remove(&uid);
-        }
+        self.electable.has_something_to_lose();
         self.marks.raise(uid, mark);
     }
 
@@ -330,17 +327,6 @@ impl Fence {
         if self.marks.get(&uid).is_none() {
             self.doubted.insert(uid);
         }
-    }
-
-    /// The dataset has an allocator at this mark, which proves nothing: it came from a file, or from a client.
-    /// Whoever follows has to know if that is less than what this node knows.
-    pub fn lags(&mut self, uid: Uid, mark: u64) -> bool {
-        let lags = self.marks.get(&uid).is_some_and(|known| known > mark);
-        if lags {
-            self.behind.insert(uid, mark);
-            self.announce_again();
-        }
-        lags
     }
 
     /// The journal has come so far.
@@ -428,11 +414,13 @@ impl Fence {
     /// This node became a primary.
     pub fn became_primary(&mut self) {
         self.begin_term();
+        self.electable.follow_nobody();
     }
 
     /// This node became a follower of `primary`.
     pub fn became_replica(&mut self, primary: &str) {
         self.begin_term();
+        self.inherited = self.marks.clone();
         self.electable.follow(primary);
     }
 
@@ -441,24 +429,24 @@ impl Fence {
     /// be worth nothing.
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
-        self.behind.clear();
         let (known, doubted) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.doubted));
         for (uid, mark) in marks {
             known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
             self.execute(uid, mark);
             self.doubted.extend(doubted.get(&uid)); // until a primary tells that it knows better
         }
-        self.electable.orphan(primary);
+        if self.marks.is_empty() {
+            self.electable.begin_anew(primary);
+        } else {
+            self.electable.orphan(primary);
+        }
     }
 
     /// The journal could not be read when this node started, and now it was. Nothing has become safe since.
     pub fn found(&mut self, journal: &Fence) {
         self.begin_term();
         self.electable.merge(&journal.electable);
-        for (uid, mark) in journal.marks.iter() {
-            self.marks.raise(uid, mark);
-            self.behind.insert(uid, 0); // what was loaded meanwhile may be anything
-        }
+        journal.marks.iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
         journal.claims.iter().for_each(|(uid, mark)| self.claims.raise(uid, mark));
         let is_proven = |uid: &Uid| journal.marks.get(uid).is_some() && !journal.doubted.contains(uid);
         self.doubted.retain(|uid| !is_proven(uid));
@@ -475,14 +463,13 @@ impl Fence {
         self.begin_term();
     }
 
-    /// What a primary tells its followers: who is electable, and the marks that they may lack: its dataset may, or a
-    /// follower lost the effect.
+    /// What a primary tells its followers: who is electable, and the marks. Its dataset may lack one that it knows of, and a
+    /// follower may have lost the effect.
     pub fn announcement(&self) -> Announcement {
-        let told = self.behind.keys().chain(self.positions.keys());
-        let ahead = told.filter_map(|uid| Some((*uid, self.marks.get(uid)?))).collect();
+        let marks = self.marks.iter().collect();
         let nodes = self.electable.members().map(str::to_owned).collect();
         let is_whole = self.electable.orphan_of().is_none();
-        Announcement { is_whole, nodes, ahead, positions: self.positions.clone(), doubted: self.doubted.clone() }
+        Announcement { is_whole, nodes, marks, positions: self.positions.clone(), doubted: self.doubted.clone() }
     }
 
     /// The primary, which may have several names, announced its set, to this node, known by one of the names in `me`, or
@@ -505,30 +492,23 @@ impl Fence {
             return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
         }
         let mut knows_marks = true;
-        for (uid, mark) in &announcement.ahead {
-            let known = self.marks.get(uid).unwrap_or(0);
-            if known < *mark {
-                knows_marks = false;
-                self.behind.entry(*uid).or_insert(known);
-                self.marks.raise(*uid, *mark);
-            }
+        for (uid, mark) in &announcement.marks {
+            knows_marks &= self.marks.get(uid) >= Some(*mark);
+            self.marks.raise(*uid, *mark);
         }
         if before == self.electable && knows_marks && knows_doubts { Told::Again } else { Told::Named }
     }
 
     /// The allocators of which a primary would hand out ids again that came from here; an orphan, that may have come
-    /// from anybody whose marks this node knows: it counts nobody but whoever vouches for it.
+    /// from anybody whose marks this node knows: it counts nobody but whoever vouches for it. An allocator of which the
+    /// primary knows no mark is gone.
     fn repeated(&self, announcement: &Announcement) -> Vec<Uid> {
-        let repeats = |(uid, known)| self.next_of_primary(announcement, &uid).is_some_and(|next| next < known);
-        let known = if announcement.is_whole { &self.claims } else { &self.marks };
-        known.iter().filter(|known| repeats(*known)).map(|(uid, _)| uid).collect()
-    }
-
-    /// Where the primary goes on, or begins, with an allocator, as far as its dataset has it.
-    fn next_of_primary(&self, announcement: &Announcement, uid: &Uid) -> Option<u64> {
-        let dataset = self.behind.get(uid).copied().or(self.marks.get(uid))?;
-        let begins = announcement.ahead.get(uid).map_or(dataset, |mark| dataset.max(*mark));
-        Some(announcement.positions.get(uid).copied().unwrap_or(begins))
+        let repeats = |(uid, known): &(Uid, u64)| {
+            let goes_on_at = announcement.positions.get(uid).or(announcement.marks.get(uid));
+            goes_on_at.is_some_and(|next| next < known)
+        };
+        let known = if announcement.is_whole { &self.claims } else { &self.inherited };
+        known.iter().filter(repeats).map(|(uid, _)| uid).collect()
     }
 
     /// An operator answers for all that this node knows and its primary does not. Returns whether there is

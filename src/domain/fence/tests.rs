@@ -257,9 +257,20 @@ fn a_node_with_the_dataset_of_another_one_waits_until_it_is_named() {
 
 #[test]
 fn a_node_without_a_past_knows_nothing_once_it_follows() {
-    let mut fence = Fence::default();
-    fence.became_replica("p:1");
-    assert_eq!(fence.electable().orphan_of(), Some("p:1"));
+    for dataset in [None, Some([])] {
+        let mut fence = Fence::default();
+        fence.became_replica("p:1");
+        dataset.into_iter().for_each(|dataset| fence.took_over("p:1", dataset));
+        assert_eq!(fence.electable().orphan_of(), None, "there is nothing to know yet");
+        let mut promoted = Fence::default();
+        promoted.became_replica("p:1");
+        promoted.became_primary();
+        promoted.execute(A, 1); // CREATE
+        promoted.raise(A, 64, 0, 1);
+        assert_eq!(promoted.electable().orphan_of(), None, "nor has anybody else what is made here");
+        fence.execute(A, 64);
+        assert_eq!(fence.electable().orphan_of(), Some("p:1"));
+    }
     let mut fence = raised();
     fence.became_replica("p:1");
     assert_eq!(fence.electable().orphan_of(), None, "it has issued alone: nobody else can have its marks");
@@ -285,16 +296,14 @@ fn marks_that_a_dataset_lacks_are_announced() {
     fence.execute(B, 50);
     fence.took_over("p:1", [(A, 64)]);
     assert_eq!((fence.marks().get(&A), fence.marks().get(&B)), (Some(200), None), "B is not in the dataset");
-    assert_eq!(fence.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 200)]);
+    assert_eq!(fence.announcement().marks.into_iter().collect::<Vec<_>>(), [(A, 200)]);
     let mut follower = Fence::default();
     follower.took_over("me:2", [(A, 64)]);
-    let announcement = Announcement { ahead: fence.announcement().ahead, ..told(&["it:3"]) };
+    let announcement = Announcement { marks: fence.announcement().marks, ..told(&["it:3"]) };
     assert_eq!(follower.told(&announcement, &["p:1"], &names(&["it:3"])), Told::Named);
-    assert_eq!((follower.marks().get(&A), follower.announcement().ahead.len()), (Some(200), 1));
+    assert_eq!((follower.marks().get(&A), follower.announcement().marks.len()), (Some(200), 1));
     fence.raise(A, 264, 200, 1);
-    assert_eq!(fence.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 264)], "it is issued here");
-    fence.became_primary();
-    assert!(fence.announcement().ahead.is_empty(), "the dataset has it now");
+    assert_eq!(fence.announcement().marks.into_iter().collect::<Vec<_>>(), [(A, 264)]);
 }
 
 /// Whoever could not execute an effect drops the connection, and is told when it comes back.
@@ -309,7 +318,7 @@ fn a_follower_that_has_lost_a_mark_hears_it_again() {
     primary.raise(A, 128, 64, 1); // the effect is lost
     assert_eq!((hears(&mut follower, &primary), hears(&mut follower, &primary)), (Told::Named, Told::Again));
     assert_eq!(follower.marks().get(&A), Some(128));
-    assert_eq!(follower.announcement().ahead.into_iter().collect::<Vec<_>>(), [(A, 128)], "its dataset lacks it");
+    assert_eq!(follower.announcement().marks.into_iter().collect::<Vec<_>>(), [(A, 128)], "its dataset lacks it");
 }
 
 /// A promotion that is undone: whoever handed out ids does not acknowledge to a primary that lacks their mark.
@@ -322,17 +331,15 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         fence
     };
     let (set, me) = (told(&["me:2"]), names(&["me:2"]));
-    for (dataset, ahead, expected) in [
-        (Some(63), None, refused(&[A], &[])),
-        (Some(63), Some(63), refused(&[A], &[])),
-        (Some(63), Some(64), Told::Named),
-        (Some(64), None, Told::Named),
-        (None, None, Told::Named), // the allocator is gone, and hands out nothing
+    let knows = |set: &Announcement, mark| Announcement { marks: [(A, mark)].into(), ..set.clone() };
+    for (announcement, expected) in [
+        (knows(&set, 63), refused(&[A], &[])),
+        (knows(&set, 64), Told::Named),
+        (set.clone(), Told::Named), // the allocator is gone, and nobody hands out any of it
     ] {
         let mut fence = handed_out();
-        fence.took_over("p:1", dataset.map(|mark| (A, mark)));
-        let announcement = Announcement { ahead: ahead.map(|mark| (A, mark)).into_iter().collect(), ..set.clone() };
-        assert_eq!(fence.told(&announcement, &["p:1"], &me), expected, "{dataset:?} {ahead:?}");
+        fence.took_over("p:1", [(A, 63)]);
+        assert_eq!(fence.told(&announcement, &["p:1"], &me), expected, "{announcement:?}");
         assert_eq!(fence.electable().orphan_of().is_some(), expected != Told::Named);
     }
     // What the primary has raised is not what it has come to.
@@ -342,17 +349,12 @@ fn a_primary_that_knows_less_than_its_follower_gets_no_acknowledgement() {
         let announcement = Announcement { positions: [(A, position)].into(), ..set.clone() };
         assert_eq!(fence.told(&announcement, &["p:1"], &me), expected, "{position}");
     }
-    // A partial sync goes on from what it handed out itself, and somebody else's announcement is no better.
+    // Somebody else's announcement is no better, whatever is known here.
     let mut fence = handed_out();
-    assert_eq!(fence.told(&set, &["p:1"], &me), Told::Named);
-    let mut fence = handed_out();
-    fence.took_over("p:1", [(A, 63)]);
-    assert_eq!(fence.told(&told(&["other:3"]), &["p:1"], &me), refused(&[A], &[]));
-    // The primary has learned of it.
-    fence.execute(A, 64);
-    assert_eq!(fence.told(&set, &["p:1"], &me), Told::Named);
+    assert_eq!(fence.told(&knows(&told(&["other:3"]), 63), &["p:1"], &me), refused(&[A], &[]));
+    assert_eq!(fence.told(&knows(&set, 64), &["p:1"], &me), Told::Named, "the primary has learned of it");
     fence.took_over("q:4", [(A, 63)]);
-    assert_eq!(fence.told(&set, &["q:4"], &me), refused(&[A], &[]), "another one may not know");
+    assert_eq!(fence.told(&knows(&set, 63), &["q:4"], &me), refused(&[A], &[]), "another one may not know");
 }
 
 /// An orphan counts its former primary alone, and that one may have acknowledged what a third one hands out: two replicas
@@ -365,8 +367,11 @@ fn whoever_knows_a_higher_mark_vouches_for_no_orphan() {
         assert_eq!(look(&mut fence, &[]).granted, [(A, 64)]);
         fence.became_replica("third:3");
         fence.execute(A, 128);
+        fence.became_replica("p:1");
         fence.took_over("p:1", [(A, 64)]);
-        let asks = Announcement { positions: position.map(|at| (A, at)).into_iter().collect(), ..asks.clone() };
+        fence.execute(A, 192); // that is the orphan's own
+        let positions = position.map(|at| (A, at)).into_iter().collect();
+        let asks = Announcement { marks: [(A, 64)].into(), positions, ..asks.clone() };
         let outcome = fence.told(&asks, &["p:1"], &me);
         assert_eq!(outcome == refused(&[A], &[]), is_refused, "{position:?}: {outcome:?}");
     }
@@ -508,7 +513,7 @@ fn a_raise_that_goes_further_than_usual_is_written_twice() {
 fn any_bytes_are_refused_or_read() {
     let world = World::new(seed());
     let mut announcement = told(&["a:1", "b:2"]);
-    announcement.ahead.insert(A, 300);
+    announcement.marks.insert(A, 300);
     announcement.positions.insert(B, 7);
     let (bytes, journal) = (announcement.encode(), journal_of(&[(A, 64), (B, 9)]));
     assert_eq!(Announcement::decode(&bytes), Ok(announcement));
