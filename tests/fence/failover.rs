@@ -105,7 +105,8 @@ fn whoever_was_promoted_before_there_was_an_allocator_issues_the_first() {
 /// What a former primary has handed out of an allocator that was deleted since is nothing to hold against anybody.
 #[test]
 fn a_deleted_allocator_is_held_against_nobody() {
-    let (primary, mut replica) = (Server::builder().port().start(), Server::builder().port().durable().start());
+    let saving = Server::builder().port().config("save", "3600 1");
+    let (primary, mut replica) = (Server::builder().port().start(), saving.start());
     replica.connect().ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
     let mut client = primary.connect();
     for key in ["gone", "ids"] {

@@ -296,6 +296,29 @@ fn a_replica_that_cannot_read_its_journal_acknowledges_nothing() {
     wait_for_electable(&primary, &[&replica]);
 }
 
+/// It was there at the start, so somebody may know more than what is left.
+#[test]
+fn a_journal_that_vanishes_before_it_could_be_read_is_lost() {
+    let home = Directory::create();
+    let mut server = server_in(home.path()).start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    client.ok("SAVE");
+    server.kill();
+    let path = home.path().join(JOURNAL);
+    fs::remove_file(&path).expect("a journal");
+    fs::create_dir(&path).expect("a directory in its place");
+    server.restart();
+    let mut client = server.connect();
+    assert!(try_reserve(&mut client, "IDBLOCK.RESERVE ids 10").is_err());
+    fs::remove_dir(&path).expect("a directory");
+    wait_until("the journal is written anew", PATIENCE, || Fence::of(&mut client).journal == "ok");
+    let _ = client.call("IDBLOCK.ADVANCE ids 1000"); // it answers once that is safe
+    let refusal = try_reserve(&mut client, "IDBLOCK.RESERVE ids 10").expect_err("somebody else may issue them");
+    assert!(refusal.contains("IDBLOCK.FENCE FORGET unknown"), "{refusal}");
+}
+
 #[test]
 fn what_took_the_place_of_a_journal_is_left_alone() {
     const FOREIGN: &str = "somebody else's";
