@@ -60,12 +60,8 @@ pub fn electable(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     if !is_obeying(context) {
         return Err(Error::NotFromClient);
     }
-    match Announcement::decode(required(args, 1)?) {
-        Ok(set) => told(context, &set),
-        Err(corrupt) => {
-            lost(); // it may have been one to which no acknowledgement is due
-            return Err(Error::Effect(corrupt.0));
-        }
-    }
+    // One that cannot be read may be one to which no acknowledgement is due.
+    let set = Announcement::decode(required(args, 1)?).inspect_err(|_| lost());
+    told(context, &set.map_err(|corrupt| Error::Effect(corrupt.0))?);
     Ok(Reply::OK)
 }

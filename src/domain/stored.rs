@@ -27,7 +27,7 @@
 
 use crate::wire::{Corrupt, Reader};
 
-/// What a section holds. The numbers are part of the stored format, and below 0x80.
+/// What a section holds. Its byte is part of the stored format, and below 0x80.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
     /// What every value of its type has.

@@ -94,22 +94,16 @@ impl Journal {
 
     fn read(&mut self) -> io::Result<Fence> {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
-        let file = match OpenOptions::new().read(true).append(true).open(&path) {
+        let file = match locked(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (self.is_read, self.is_new) = (true, true);
                 return Ok(Fence::default());
             }
             file => file?,
         };
-        lock(&file)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no file"));
-        }
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes)?;
-        if !journal::is_ours(&bytes) {
-            return Err(io::Error::other("it is no journal of ours, and stays as it is"));
-        }
+        check(&bytes)?;
         let found = match decode(&bytes) {
             Ok(found) => found,
             Err(corrupt) => {
@@ -403,15 +397,22 @@ fn lock(file: &File) -> io::Result<()> {
 
 /// The file at `path`, which is a journal or empty, and nobody else's.
 fn taken(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).open(path)?;
-    lock(&file)?;
+    let file = locked(path)?;
     let mut bytes = Vec::new();
     (&file).take(HEAD_LEN).read_to_end(&mut bytes)?;
-    if journal::is_ours(&bytes) {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is no journal of ours, and stays as it is"))
-    }
+    check(&bytes).map(|()| file)
+}
+
+/// The file at `path`, locked. Of what is no file, nothing is read: a pipe would stop the server.
+fn locked(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).open(path)?;
+    lock(&file)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
+fn check(bytes: &[u8]) -> io::Result<()> {
+    let ours = journal::is_ours(bytes).then_some(());
+    ours.ok_or_else(|| io::Error::other("it is no journal of ours, and stays as it is"))
 }
 
 /// Starts the thread. Of what has piled up it needs to bring the last to the disk only.

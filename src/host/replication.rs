@@ -16,14 +16,13 @@ pub enum Role {
     Replica(String),
 }
 
-/// Commands that the fence cannot do without, and in a cluster the totals.
+/// Commands that the fence cannot do without. In a cluster, totals need CLUSTER as well.
 const NEEDED: [&str; 4] = ["ROLE", "CLIENT", "CONFIG", "REPLCONF"];
-const NEEDED_IN_CLUSTER: [&str; 1] = ["CLUSTER"];
 
 /// The first of the commands that the module needs and `rename-command` has taken away.
 pub fn missing_command(context: *mut RedisModuleCtx) -> Option<&'static str> {
     let is_cluster = Context { raw: context }.flags() & REDISMODULE_CTX_FLAGS_CLUSTER != 0;
-    let needed: Vec<_> = NEEDED.into_iter().chain(NEEDED_IN_CLUSTER.into_iter().filter(|_| is_cluster)).collect();
+    let needed: Vec<_> = NEEDED.into_iter().chain(is_cluster.then_some("CLUSTER")).collect();
     let known = call(context, c"COMMAND", &[&["INFO"], needed.as_slice()].concat());
     if known.items().len() != needed.len() {
         return Some("COMMAND");

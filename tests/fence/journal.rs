@@ -22,6 +22,15 @@ fn server_in(dir: &Path) -> Builder {
     Server::builder().port().in_dir(dir).config("tallybook.fence-journal", JOURNAL)
 }
 
+/// The same, with an allocator of which ids are handed out.
+fn issuing(dir: &Path) -> (Server, Client) {
+    let server = server_in(dir).start();
+    let mut client = server.connect();
+    create(&mut client, "ids", "FENCE 100");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    (server, client)
+}
+
 /// What a killed server left behind, after it had handed out ids of the window that one of its last records opened.
 struct Remains {
     home: Directory,
@@ -300,10 +309,7 @@ fn a_replica_that_cannot_read_its_journal_acknowledges_nothing() {
 #[test]
 fn a_journal_that_vanishes_before_it_could_be_read_is_lost() {
     let home = Directory::create();
-    let mut server = server_in(home.path()).start();
-    let mut client = server.connect();
-    create(&mut client, "ids", "FENCE 100");
-    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    let (mut server, mut client) = issuing(home.path());
     client.ok("SAVE");
     server.kill();
     let path = home.path().join(JOURNAL);
@@ -323,16 +329,20 @@ fn a_journal_that_vanishes_before_it_could_be_read_is_lost() {
 fn what_took_the_place_of_a_journal_is_left_alone() {
     const FOREIGN: &str = "somebody else's";
     let home = Directory::create();
-    let server = server_in(home.path()).start();
-    let (mut client, path, other) = (server.connect(), home.path().join(JOURNAL), home.path().join("other"));
-    create(&mut client, "ids", "FENCE 100");
-    reserve(&mut client, "IDBLOCK.RESERVE ids 10");
+    let (_server, mut client) = issuing(home.path());
+    let (path, other) = (home.path().join(JOURNAL), home.path().join("other"));
     fs::write(&other, FOREIGN).expect("a file");
     fs::rename(&other, &path).expect("a file");
     wait_until("that is noticed", PATIENCE, || Fence::of(&mut client).journal.contains("no journal of ours"));
     assert!(try_reserve(&mut client, "IDBLOCK.RESERVE ids 1000").is_err());
     assert_eq!(fs::read_to_string(&path).expect("a file"), FOREIGN);
     fs::remove_file(&path).expect("a file");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 1000");
+    // A pipe in its place stops nobody who would read it.
+    assert!(Command::new("mkfifo").arg(&other).status().expect("mkfifo").success());
+    fs::rename(&other, &path).expect("a pipe");
+    wait_until("that is noticed, too", PATIENCE, || Fence::of(&mut client).journal.contains("no file"));
+    fs::remove_file(&path).expect("a pipe");
     reserve(&mut client, "IDBLOCK.RESERVE ids 1000");
 }
 

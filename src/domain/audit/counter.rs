@@ -19,7 +19,7 @@
 use super::entry::Change;
 use crate::wire::{Corrupt, Reader, put_i64};
 
-/// What was done to a counter. The numbers are part of the stored format.
+/// What was done to a counter. Its code is part of the stored format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterOp {
     /// The value moved by a delta.

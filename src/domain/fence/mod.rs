@@ -34,8 +34,8 @@
 //! whoever follows, until an operator says which ids are in use.
 //!
 //! **An effect that is lost**, because a follower cannot execute it, is not acknowledged: the follower drops the
-//! connection first. Whoever comes back must hear an announcement before its acknowledgements count, and there are the
-//! marks of all that the primary issues.
+//! connection first. Whoever comes back must hear an announcement before its acknowledgements count, and there are all
+//! marks that the primary knows.
 //!
 //! **A promotion that is undone** leaves a follower that has handed out ids which its primary knows
 //! nothing of. It keeps *claims*: the marks that became safe here. Hearing an announcement of a primary

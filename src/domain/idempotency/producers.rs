@@ -17,7 +17,7 @@ pub(super) struct Producers {
     by_number: Vec<Producer>,
     free: Vec<u32>,
     by_name: Index,
-    /// The one that was asked for last with a new record: as a rule it is asked for again.
+    /// A known one that got the last record: as a rule it gets the next one, too.
     latest: u32,
     name_bytes: usize,
 }
