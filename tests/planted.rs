@@ -181,40 +181,46 @@ fn a_setting_that_panics_keeps_its_value() {
 /// What makes a server tell its module of something; the other one may lead or follow it.
 type Happening = fn(&mut World, &Server);
 
-fn events() -> Vec<(&'static str, Happening)> {
+/// The places, what strikes there, and how a follower loads.
+fn events() -> Vec<(&'static str, Happening, &'static str)> {
     fn follow(world: &mut World, other: &Server) {
         world.client.ok(format!("REPLICAOF 127.0.0.1 {}", other.port()));
         world.client.wait_for_field("INFO replication", "master_link_status", "up");
         world.client.ok("REPLICAOF NO ONE");
     }
     vec![
-        ("event::role_changed::", follow),
-        ("event::link_changed::", follow),
-        ("event::loading::", follow),
-        ("event::loading::", |world, _| world.server.reload()),
-        ("event::async_loading::", |world, other| {
-            // A follower that has lost touch loads beside its own dataset.
-            world.server.pause();
-            other.connect().value("CLIENT KILL TYPE replica");
-            other.connect().pipeline((0..100).map(|_| args!["SET", "filler", "x".repeat(1000)]));
-            world.server.resume();
-        }),
-        ("event::replica_changed::", |world, other| {
-            other.connect().ok(format!("REPLICAOF 127.0.0.1 {}", world.server.port()));
-        }),
-        ("event::cron::", |_, _| {}),
-        ("event::event_loop::", |_, _| {}),
+        ("event::role_changed::", follow, "disabled"),
+        ("event::link_changed::", follow, "disabled"),
+        ("event::loading::", follow, "disabled"),
+        ("event::loading::", |world, _| world.server.reload(), "disabled"),
+        (
+            "event::loading::",
+            |world, other| {
+                // A follower that has lost touch loads beside its own dataset.
+                world.server.pause();
+                other.connect().value("CLIENT KILL TYPE replica");
+                other.connect().pipeline((0..100).map(|_| args!["SET", "filler", "x".repeat(1000)]));
+                world.server.resume();
+            },
+            "swapdb",
+        ),
+        (
+            "event::replica_changed::",
+            |world, other| other.connect().ok(format!("REPLICAOF 127.0.0.1 {}", world.server.port())),
+            "disabled",
+        ),
+        ("event::cron::", |_, _| {}, "disabled"),
+        ("event::event_loop::", |_, _| {}, "disabled"),
     ]
 }
 
 /// Not an id without knowing what happened: until a restart, the fence stays shut.
 #[test]
 fn a_fence_that_missed_something_stays_shut() {
-    for (place, happen) in events() {
+    for (place, happen, load) in events() {
         let other =
             Server::builder().port().config("repl-diskless-sync", "yes").config("repl-backlog-size", "16kb").start();
         other.connect().ok("IDBLOCK.CREATE fenced FENCE 100");
-        let load = if place == "event::async_loading::" { "swapdb" } else { "disabled" };
         let mut world = World::with(Server::builder().durable().config("repl-diskless-load", load));
         if load == "swapdb" {
             world.client.ok(format!("REPLICAOF 127.0.0.1 {}", other.port()));

@@ -8,11 +8,11 @@ use std::ffi::{CStr, c_void};
 
 /// Events by their numbers; they are the same on every server that loads us.
 const ROLE_CHANGED: u64 = 0;
+/// Also where the dataset of a primary is loaded beside the present one: it ends once that has been replaced.
 const LOADING: u64 = 3;
 const REPLICA_CHANGED: u64 = 6;
 const LINK_CHANGED: u64 = 7;
 const CRON: u64 = 8;
-const ASYNC_LOADING: u64 = 14;
 const EVENT_LOOP: u64 = 15;
 const CONFIG: u64 = 16;
 
@@ -23,20 +23,16 @@ const LOADING_FROM_PRIMARY: u64 = 2;
 const LOADING_ENDED: u64 = 3;
 const LOADING_FAILED: u64 = 4;
 
-const ASYNC_LOADING_STARTED: u64 = 0;
-const ASYNC_LOADING_COMPLETED: u64 = 2;
-
 const BEFORE_SLEEP: u64 = 0;
 
 /// Asks the server for all that the fence has to know.
 pub fn subscribe(context: *mut RedisModuleCtx) -> Result<(), String> {
-    let events: [(u64, RedisModuleEventCallback); 8] = [
+    let events: [(u64, RedisModuleEventCallback); 7] = [
         (ROLE_CHANGED, Some(role_changed)),
         (LOADING, Some(loading)),
         (REPLICA_CHANGED, Some(replica_changed)),
         (LINK_CHANGED, Some(link_changed)),
         (CRON, Some(cron)),
-        (ASYNC_LOADING, Some(async_loading)),
         (EVENT_LOOP, Some(event_loop)),
         (CONFIG, Some(config_changed)),
     ];
@@ -68,13 +64,6 @@ unsafe extern "C" fn loading(context: *mut RedisModuleCtx, _: RedisModuleEvent, 
         LOADING_ENDED => fence::loading_ended(true),
         LOADING_FAILED => fence::loading_ended(false),
         _ => fence::loading_began(context, step == LOADING_FROM_PRIMARY),
-    });
-}
-
-unsafe extern "C" fn async_loading(context: *mut RedisModuleCtx, _: RedisModuleEvent, step: u64, _: *mut c_void) {
-    guard(fence::has_missed, || match step {
-        ASYNC_LOADING_STARTED => fence::loading_began(context, true),
-        _ => fence::loading_ended(step == ASYNC_LOADING_COMPLETED),
     });
 }
 

@@ -3,6 +3,7 @@
 use super::electable::offset;
 use super::{Checker, address, advice, create, drain, fields, reserve, reserve_times, wait_for_electable};
 use crate::harness::*;
+use std::fs;
 use std::time::Duration;
 
 /// Waits until a replica was told who could take over, itself among them.
@@ -158,6 +159,40 @@ fn after_the_former_primary_of_an_orphan_is_forgotten_every_allocator_is_advance
     wait_until("it is advanced", PATIENCE, || heir.call(args!["IDBLOCK.ADVANCE", "ids", checker.beyond()]).is_ok());
     reserve_times(30, &mut heir, "IDBLOCK.RESERVE ids 10", &checker, 2);
     checker.assert_unique();
+}
+
+/// The server tells of such a load in events of its own besides. One that has lost its journal must not take the
+/// dataset of its primary for a file of its own.
+#[test]
+fn a_dataset_that_is_loaded_beside_the_present_one_is_that_of_the_primary() {
+    let builder = || Server::builder().config("repl-diskless-sync", "yes").config("repl-diskless-sync-delay", 0);
+    let small = builder().config("repl-backlog-size", "16kb");
+    let Pair { primary, mut replica } = Pair::start_with(small, builder().config("repl-diskless-load", "swapdb"));
+    let mut client = primary.connect();
+    create(&mut client, "lost", "");
+    wait_for_electable(&primary, &[&replica]);
+    replica.connect().ok("SAVE");
+    replica.kill();
+    fs::remove_file(replica.dir().join(format!("tallybook-{}.fence", replica.port()))).expect("a journal");
+    let name = address(&replica);
+    wait_until("it is forgotten", PATIENCE, || client.call(["IDBLOCK.FENCE", "FORGET", &name]).is_ok());
+    create(&mut client, "ids", "");
+    client.pipeline((0..100).map(|_| args!["SET", "filler", "x".repeat(1000)]));
+    client.ok("CLIENT PAUSE 60000 WRITE"); // nothing is announced
+    replica.restart();
+    let mut heir = replica.connect();
+    heir.wait_for_field("INFO replication", "master_link_status", "up");
+    heir.ok("REPLICAOF NO ONE");
+    client.ok("CLIENT UNPAUSE");
+    let checker = Checker::new("ids");
+    reserve_times(100, &mut client, "IDBLOCK.RESERVE ids 10", &checker, 0);
+    let former = address(&primary);
+    drop(primary);
+    let refusal = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(refusal.contains(&format!("IDBLOCK.FENCE FORGET {former}")), "{refusal}");
+    heir.ok(["IDBLOCK.FENCE", "FORGET", &former]);
+    let refusal = heir.error("IDBLOCK.RESERVE ids 10");
+    assert!(refusal.contains("IDBLOCK.ADVANCE past them"), "{refusal}");
 }
 
 /// The forgotten one's doubts do not end with the acknowledgement of whoever has them.

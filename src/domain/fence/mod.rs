@@ -205,7 +205,7 @@ pub struct Fence {
     /// Marks below which this node itself has handed out ids. That one primary knows of them does not mean
     /// that the next one does.
     claims: Marks,
-    /// Allocators whose marks are worth nothing here, until this node raises them, or follows one that has.
+    /// Allocators whose marks are worth nothing here, until this node raises them, or follows one that knows better.
     doubted: BTreeSet<Uid>,
     /// Whether the journal lacks something.
     is_unsaved: bool,
@@ -483,20 +483,25 @@ impl Fence {
             return Told::Refused(Refusal { repeated, heirs });
         }
         let before = self.electable.clone();
-        let knows_doubts = self.doubted == announcement.doubted;
-        self.doubted.clone_from(&announcement.doubted);
-        if !announcement.is_whole || !self.electable.told(&announcement.nodes, me) {
-            if announcement.is_whole {
-                self.electable.passed_over(primary.first().copied().unwrap_or(NOBODY));
-            }
-            return if before == self.electable && knows_doubts { Told::Again } else { Told::Others };
-        }
-        let mut knows_marks = true;
+        // Who is not named learns the marks as well: they are what it doubts if it has to forget its primary.
+        let mut knows_all = true;
         for (uid, mark) in &announcement.marks {
-            knows_marks &= self.marks.get(uid) >= Some(*mark);
-            self.marks.raise(*uid, *mark);
+            knows_all &= self.marks.get(uid) >= Some(*mark);
+            self.execute(*uid, *mark);
         }
-        if before == self.electable && knows_marks && knows_doubts { Told::Again } else { Told::Named }
+        let mut doubted = announcement.doubted.clone();
+        doubted.extend(self.doubted.iter().filter(|uid| !announcement.marks.contains_key(*uid)));
+        knows_all &= doubted == self.doubted;
+        self.doubted = doubted;
+        let is_named = announcement.is_whole && self.electable.told(&announcement.nodes, me);
+        if announcement.is_whole && !is_named {
+            self.electable.passed_over(primary.first().copied().unwrap_or(NOBODY));
+        }
+        match (before == self.electable && knows_all, is_named) {
+            (true, _) => Told::Again,
+            (false, true) => Told::Named,
+            (false, false) => Told::Others,
+        }
     }
 
     /// The allocators of which a primary would hand out ids again that came from here; an orphan, that may have come
