@@ -1,6 +1,7 @@
 //! The settings `tallybook.*`: what they are called, what they may be, what they are now. Only this
 //! file reads them; decisions get them through their environment.
 
+use crate::commands::args::log_bound;
 use crate::host::fence::Settings;
 use crate::host::{Flag, Number, Text};
 use std::sync::Mutex;
@@ -88,8 +89,7 @@ fn parse_log_default(text: &str) -> Option<Option<Retention>> {
     let mut words = text.split_ascii_whitespace();
     let mut retention: Option<Retention> = None;
     while let Some(name) = words.next() {
-        let bound = words.next()?.parse().ok()?;
-        retention.get_or_insert_default().bind(name.as_bytes(), bound).ok()?;
+        log_bound(retention.get_or_insert_default(), name.as_bytes(), words.next()?.as_bytes()).ok()?;
     }
     Some(retention)
 }

@@ -14,12 +14,13 @@ use tallybook_domain::retry::Envelope;
 pub struct Options<'a> {
     args: Args<'a>,
     next: usize,
+    has_note: bool,
 }
 
 impl<'a> Options<'a> {
     /// The options from argument `first` on.
     pub fn new(args: &Args<'a>, first: usize) -> Self {
-        Options { args: *args, next: first }
+        Options { args: *args, next: first, has_note: false }
     }
 
     /// The next word, if there is one.
@@ -56,8 +57,8 @@ impl<'a> Options<'a> {
 
     /// An option that every change may have; whether `word` was one.
     pub fn envelope(&mut self, word: &[u8], envelope: &mut Envelope<'a>) -> Result<bool, Error> {
-        if is(word, b"NOTE") && envelope.note.is_empty() {
-            envelope.note = self.note()?;
+        if is(word, b"NOTE") && !self.has_note {
+            (envelope.note, self.has_note) = (self.note()?, true);
         } else if is(word, b"IDMP") && envelope.token.is_none() {
             let (producer, token) = (self.value()?, self.value()?);
             for (what, bytes) in [("producer", producer), ("token", token)] {
@@ -111,13 +112,15 @@ impl<'a> Options<'a> {
         }
         match log.get_or_insert(Some(Retention::default())) {
             None => Err(Error::Syntax),
-            Some(retention) => {
-                let value = self.value()?;
-                let bound = integer("log bound", value)?;
-                retention.bind(word, bound)
-            }
+            Some(retention) => log_bound(retention, word, self.value()?),
         }
     }
+}
+
+/// One bound of a log.
+pub fn log_bound(retention: &mut Retention, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    let (what, place) = retention.bound_mut(name).ok_or(Error::Syntax)?;
+    once(place, within(what, integer(what, value)?, 1, i64::MAX)?.unsigned_abs())
 }
 
 /// Whether a word is this one, in any case.

@@ -30,6 +30,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Holds in one section of the stored form.
 const SECTION_LEN_MAX: usize = 256;
 
+/// Resolutions forgotten by one change: at least, more than it can add; at most; and one of so many in between.
+const SWEEP_MIN: usize = 8;
+const SWEEP_MAX: usize = 256;
+const SWEEP_SHARE: usize = 64;
+
 /// How a hold ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
@@ -187,15 +192,14 @@ impl Holds {
         Ok(())
     }
 
-    /// Ends a pending hold, and forgets what has been remembered for longer than `memory_ms`.
-    pub fn resolve(&mut self, id: u64, resolution: Resolution, at_ms: u64, memory_ms: u64) -> Result<(), Corrupt> {
+    /// Ends a pending hold.
+    pub fn resolve(&mut self, id: u64, resolution: Resolution, at_ms: u64) -> Result<(), Corrupt> {
         let Some(&State::Pending { amount, deadline_ms }) = self.by_id.get(&id) else {
             return Err(Corrupt("no such hold is pending"));
         };
         self.deadlines.remove(&(deadline_ms, id));
         self.sums = self.sums.without(amount);
         self.remember(id, resolution, at_ms);
-        self.forget(at_ms, memory_ms, usize::MAX);
         Ok(())
     }
 
@@ -208,14 +212,13 @@ impl Holds {
     }
 
     /// Ends all that are due at `through_ms`; returns them, soonest deadline first.
-    pub fn expire(&mut self, through_ms: u64, memory_ms: u64) -> Vec<Hold> {
+    pub fn expire(&mut self, through_ms: u64) -> Vec<Hold> {
         let due: Vec<Hold> = self.due(through_ms).collect();
         self.deadlines = self.deadlines.split_off(&(through_ms.saturating_add(1), 0));
         for &Hold { id, amount, deadline_ms } in &due {
             self.sums = self.sums.without(amount);
             self.remember(id, Resolution::Expired, deadline_ms);
         }
-        self.forget(through_ms, memory_ms, usize::MAX);
         due
     }
 
@@ -224,23 +227,35 @@ impl Holds {
         due.map(|(&(deadline_ms, id), &amount)| Hold { id, amount, deadline_ms })
     }
 
+    /// For a while; beyond the limit, the oldest makes room.
     fn remember(&mut self, id: u64, resolution: Resolution, at_ms: u64) {
         self.by_id.insert(id, State::Resolved { resolution, at_ms });
         self.resolved.insert((at_ms, id));
+        if self.resolved.len() > HOLD_COUNT_MAX {
+            self.forget_oldest();
+        }
     }
 
-    /// Forgets resolutions older than `memory_ms`, and the oldest ones beyond the limit, but no more
-    /// than `count` of them.
-    pub fn forget(&mut self, now_ms: u64, memory_ms: u64, count: usize) {
-        for _ in 0..count {
-            let Some(&(at_ms, id)) = self.resolved.first() else { break };
-            let too_old = now_ms >= at_ms.saturating_add(memory_ms);
-            if !too_old && self.resolved.len() <= HOLD_COUNT_MAX {
-                break;
-            }
-            self.resolved.pop_first();
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.resolved.pop_first() {
             self.by_id.remove(&id);
         }
+    }
+
+    /// Frees some of what is older than `memory_ms`, and so unknown already.
+    pub fn sweep(&mut self, now_ms: u64, memory_ms: u64) {
+        self.forget(now_ms, memory_ms, (self.resolved.len() / SWEEP_SHARE).clamp(SWEEP_MIN, SWEEP_MAX));
+    }
+
+    /// Frees all of it: a longer memory does not bring it back.
+    pub fn forget_all(&mut self, now_ms: u64, memory_ms: u64) {
+        self.forget(now_ms, memory_ms, usize::MAX);
+    }
+
+    fn forget(&mut self, now_ms: u64, memory_ms: u64, most: usize) {
+        let is_old = |&(at_ms, _): &(u64, u64)| now_ms >= at_ms.saturating_add(memory_ms);
+        let count = self.resolved.iter().take(most).take_while(|resolved| is_old(resolved)).count();
+        (0..count).for_each(|_| self.forget_oldest());
     }
 
     /// Bytes on the heap, as far as trees let one say. Ids come in any order. Times come one after the other, which

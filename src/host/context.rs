@@ -2,7 +2,7 @@
 
 use super::count;
 use super::server_log;
-use redis_module::raw::{RedisModuleCtx, RedisModuleString};
+use redis_module::raw::{REDISMODULE_CTX_FLAGS_CLUSTER, RedisModuleCtx, RedisModuleString};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -181,6 +181,11 @@ impl Context {
     /// The flags of this context, `REDISMODULE_CTX_FLAGS_*`.
     pub(super) fn flags(&self) -> u32 {
         api!(RedisModule_GetContextFlags(self.raw)).cast_unsigned()
+    }
+
+    /// Whether this server is a node of a cluster.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        self.flags() & REDISMODULE_CTX_FLAGS_CLUSTER != 0
     }
 
     /// Sends what a handler came to.

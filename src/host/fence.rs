@@ -6,7 +6,7 @@
 
 use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
-use super::journal::{Journal, Opened};
+use super::journal::{Journal, Opened, wake};
 use super::news::{self, News};
 use super::park::{self, Client, Parked};
 use super::replication::{self, Names, Role, announce, ask, is_paused, names, role};
@@ -44,8 +44,9 @@ const SECOND_TICKS: u32 = 10;
 /// that are restored, are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
 
-/// How often the marks of time-sortable allocators are looked after.
+/// How often the marks of time-sortable allocators are looked after, and how many at once: the server has others to serve.
 const KEEP_MS: u64 = 500;
+const KEPT_AT_ONCE: usize = 64;
 
 /// What the fence needs from the layers above.
 #[derive(Clone, Copy)]
@@ -84,6 +85,8 @@ struct State {
     news: News,
     /// Time-sortable allocators whose marks are kept ahead of the clock, by database and name.
     kept: HashSet<(i32, Vec<u8>)>,
+    /// Those of them that are still to be looked after in this round, and when that began.
+    to_keep: Vec<(i32, Vec<u8>)>,
     kept_ms: u64,
     ticks: u32,
     announcements: u32,
@@ -497,6 +500,7 @@ impl State {
             asked_ms: 0,
             news: News::default(),
             kept: HashSet::new(),
+            to_keep: Vec::new(),
             kept_ms: 0,
             ticks: 0,
             announcements: ANNOUNCEMENTS_MAX,
@@ -548,24 +552,30 @@ impl State {
         self.parked.extract_if(.., |parked| parked.is_over(now_ms) || fence.is_settled(parked.ticket())).collect()
     }
 
-    /// Allocators to look after now.
-    fn keepers(&mut self, now_ms: u64) -> Vec<(i32, Vec<u8>)> {
-        if now_ms.saturating_sub(self.kept_ms) < KEEP_MS {
-            return Vec::new();
+    /// Allocators to look after now, and whether there are more.
+    fn keepers(&mut self, now_ms: u64) -> (Vec<(i32, Vec<u8>)>, bool) {
+        if self.to_keep.is_empty() && now_ms.saturating_sub(self.kept_ms) >= KEEP_MS {
+            self.kept_ms = now_ms;
+            self.to_keep = self.kept.iter().cloned().collect();
         }
-        self.kept_ms = now_ms;
-        self.kept.iter().cloned().collect()
+        let rest = self.to_keep.len().saturating_sub(KEPT_AT_ONCE);
+        (self.to_keep.split_off(rest), rest > 0)
     }
 }
 
 fn keep_all(context: *mut RedisModuleCtx, now_ms: u64) {
     let Some(Needs { keep, .. }) = NEEDS.get() else { return };
-    for (database, name) in with(|state| state.keepers(now_ms)) {
+    let (keepers, are_more) = with(|state| state.keepers(now_ms));
+    for (database, name) in keepers {
         api!(RedisModule_SelectDb(context, database));
         let context = Context { raw: context };
         if !keep(&context, OwnedString::new(&name).key()) {
             with(|state| state.kept.remove(&(database, name)));
         }
+    }
+    if are_more {
+        look();
+        wake();
     }
 }
 

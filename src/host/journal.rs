@@ -2,7 +2,8 @@
 //!
 //! Records are written by the main thread, which a page cache makes cheap, and are in the file when the
 //! process is killed. A thread of its own then brings them to the disk; a replica does that itself, as
-//! it must not acknowledge before. Positions count the records written since the start.
+//! it must not acknowledge before. Positions count the records written since the start. The main thread
+//! also writes the file anew now and then, and waits for the disk: rarely, so that it can stay simple.
 //!
 //! Where a write fails, nothing is lost but the raise that needed it, and that waits: the file is cut
 //! back, and written anew once a second until there is room. A replica cannot refuse to acknowledge,
@@ -24,7 +25,7 @@ use tallybook_domain::fence::journal::{self, Damage, RECORD_LEN, decode, encode}
 use tallybook_domain::fence::{Fence, Journal as Found, Uid};
 
 /// Records that may pile up behind those that count, before the file is written anew.
-const SURPLUS_MAX: u64 = 4096;
+const SURPLUS_MAX: u64 = 65_536;
 
 /// Bytes by which a journal is known.
 const HEAD_LEN: u64 = 16;
@@ -94,7 +95,7 @@ impl Journal {
 
     fn read(&mut self) -> io::Result<Fence> {
         let Some(path) = self.path.clone() else { return Ok(Fence::default()) };
-        let file = match locked(&path) {
+        let file = match locked(&path, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (self.is_read, self.is_new) = (true, true);
                 return Ok(Fence::default());
@@ -111,7 +112,8 @@ impl Journal {
                     "tallybook cannot read its journal {}: {corrupt}; it is kept beside",
                     path.display()
                 ));
-                fs::write(path.with_file_name(beside(&path, ".unreadable")), &bytes)?;
+                let kept = path.with_file_name(beside(&path, ".unreadable"));
+                locked(&kept, true).and_then(|mut kept| kept.set_len(0).and_then(|()| kept.write_all(&bytes)))?;
                 Found::unreadable()
             }
         };
@@ -260,8 +262,7 @@ impl Journal {
         let is_another = path.exists() && (self.file.is_none() || self.is_lost());
         let replaced = if is_another { Some(taken(path)?) } else { None };
         let new = path.with_file_name(beside(path, ".new"));
-        let mut file = OpenOptions::new().create(true).append(true).open(&new)?;
-        lock(&file)?;
+        let mut file = locked(&new, true)?; // half of one, after a crash, as a rule
         file.set_len(0)?;
         file.write_all(&encode(fence))?;
         file.sync_all()?;
@@ -397,15 +398,15 @@ fn lock(file: &File) -> io::Result<()> {
 
 /// The file at `path`, which is a journal or empty, and nobody else's.
 fn taken(path: &Path) -> io::Result<File> {
-    let file = locked(path)?;
+    let file = locked(path, false)?;
     let mut bytes = Vec::new();
     (&file).take(HEAD_LEN).read_to_end(&mut bytes)?;
     check(&bytes).map(|()| file)
 }
 
-/// The file at `path`, locked. Of what is no file, nothing is read: a pipe would stop the server.
-fn locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).open(path)?;
+/// The file at `path`, made where it may be, and locked. Of what is no file, nothing is read: a pipe would stop the server.
+fn locked(path: &Path, create: bool) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).create(create).open(path)?;
     lock(&file)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
 }
@@ -441,7 +442,7 @@ fn start_syncing(synced: Arc<Synced>) -> Sender<(Arc<File>, u64)> {
 }
 
 /// Lets the server's loop turn once.
-fn wake() {
+pub fn wake() {
     unsafe extern "C" fn nothing(_: *mut c_void) {}
     // SAFETY: the table was written at load; the server allows this call from any thread.
     unsafe {

@@ -2,7 +2,10 @@
 
 use super::context::{Context, OwnedString, bytes};
 use super::environment::{Text, user_name};
-use redis_module::raw::{REDISMODULE_CMD_KEY_ACCESS, REDISMODULE_CTX_FLAGS_LUA, RedisModuleUser};
+use redis_module::raw::{
+    REDISMODULE_CMD_KEY_ACCESS, REDISMODULE_CTX_FLAGS_LUA, RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_KEY,
+    RedisModuleUser,
+};
 use std::sync::Mutex;
 use tallybook_domain::shards::Shards;
 
@@ -13,6 +16,12 @@ impl User {
     fn may_read(&self, name: &[u8]) -> bool {
         let flags = REDISMODULE_CMD_KEY_ACCESS.cast_signed();
         api!(RedisModule_ACLCheckKeyPermissions(self.0, OwnedString::new(name).raw(), flags)) == 0
+    }
+
+    /// As for a key that a command names, ACL LOG gets an entry.
+    fn is_denied(&self, context: &Context, name: &[u8]) {
+        let (name, reason) = (OwnedString::new(name), RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_KEY);
+        optional_api!(RedisModule_ACLAddLogEntry(context.raw, self.0, name.raw(), reason));
     }
 
     /// Everything that the user may do, as ACL LIST shows it.
@@ -60,12 +69,16 @@ pub fn may_read(context: &Context, counter: &[u8], shards: Shards) -> bool {
     if rules.as_ref().is_some_and(is_known) {
         return true;
     }
-    let may = shards.parts().all(|part| user.may_read(&shards.name(counter, part)));
-    if let Some(rules) = rules.filter(|_| may) {
+    let denied = shards.parts().map(|part| shards.name(counter, part)).find(|name| !user.may_read(name));
+    if let Some(name) = denied {
+        user.is_denied(context, &name);
+        return false;
+    }
+    if let Some(rules) = rules {
         allowing.truncate(ALLOWING_MAX.saturating_sub(1));
         allowing.insert(0, Allowing { rules, counter: counter.to_vec(), shards });
     }
-    may
+    true
 }
 
 /// Whether the text is the same. A server that keeps it shows the same string until the rules change.

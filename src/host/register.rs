@@ -172,7 +172,11 @@ where
             let outcome = match is_paused() {
                 true => Err(Error::Unfenced(Box::default())),
                 // SAFETY: the server keeps the arguments of a client that waits.
-                false => unsafe { outcome::<F>(&context, argv, argc) },
+                false => match unsafe { outcome::<F>(&context, argv, argc) } {
+                    // The slot may have moved meanwhile: whoever comes again is told where to.
+                    Err(Error::NoKey(_)) if context.is_in_cluster() => Err(Error::Unfenced(Box::default())),
+                    outcome => outcome,
+                },
             };
             tell(&context, outcome);
         },

@@ -2,7 +2,7 @@
 
 use super::call::{Answer, call};
 use super::context::{Context, OwnedString};
-use redis_module::raw::{REDISMODULE_CTX_FLAGS_CLUSTER, RedisModuleCtx};
+use redis_module::raw::RedisModuleCtx;
 use std::collections::BTreeSet;
 
 /// What a replica executes to learn the electable set of its primary.
@@ -21,7 +21,7 @@ const NEEDED: [&str; 4] = ["ROLE", "CLIENT", "CONFIG", "REPLCONF"];
 
 /// The first of the commands that the module needs and `rename-command` has taken away.
 pub fn missing_command(context: *mut RedisModuleCtx) -> Option<&'static str> {
-    let is_cluster = Context { raw: context }.flags() & REDISMODULE_CTX_FLAGS_CLUSTER != 0;
+    let is_cluster = Context { raw: context }.is_in_cluster();
     let needed: Vec<_> = NEEDED.into_iter().chain(is_cluster.then_some("CLUSTER")).collect();
     let known = call(context, c"COMMAND", &[&["INFO"], needed.as_slice()].concat());
     if known.items().len() != needed.len() {

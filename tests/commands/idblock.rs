@@ -205,7 +205,7 @@ fn numbers_must_lie_in_their_limits() {
         ("IDBLOCK.CREATE new INCREMENT 0", "ERR INCREMENT must be from 1 to 9223372036854775807, got 0"),
         ("IDBLOCK.CREATE new INCREMENT -1", "ERR INCREMENT must be from 1 to 9223372036854775807, got -1"),
         ("IDBLOCK.CREATE new START 2 MAX 1", "ERR START must not lie above MAX 1, got 2"),
-        ("IDBLOCK.CREATE new LOG MAXLEN 0", "ERR log bound must be from 1 to 9223372036854775807, got 0"),
+        ("IDBLOCK.CREATE new LOG MAXLEN 0", "ERR MAXLEN must be from 1 to 9223372036854775807, got 0"),
         (
             "IDBLOCK.CREATE new START -9223372036854775808",
             "ERR range from START to MAX must hold at most 18446744073709551615 ids, got 18446744073709551616",

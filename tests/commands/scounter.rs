@@ -143,7 +143,7 @@ fn integers_must_be_integers() {
         witness.refuses(["SCOUNTER.CREATE", "key", "INITIAL", text], &error("initial value"));
         witness.refuses(["SCOUNTER.CREATE", "key", "LBOUND", text], &error("lower bound"));
         witness.refuses(["SCOUNTER.CREATE", "key", "UBOUND", text], &error("upper bound"));
-        witness.refuses(["SCOUNTER.CREATE", "key", "LOG", "MAXLEN", text], &error("log bound"));
+        witness.refuses(["SCOUNTER.CREATE", "key", "LOG", "MAXLEN", text], &error("MAXLEN"));
     }
 }
 
@@ -178,14 +178,15 @@ fn options_must_be_known_complete_and_single() {
     ] {
         witness.refuses(command, SYNTAX);
     }
+    witness.refuses(["SCOUNTER.INCR", "key", "NOTE", "", "NOTE", "a"], SYNTAX);
 }
 
 #[test]
 fn numbers_must_lie_in_their_limits() {
     let mut witness = Witness::after(&[]);
     for (command, error) in [
-        ("SCOUNTER.CREATE key LOG MAXLEN 0", "ERR log bound must be from 1 to 9223372036854775807, got 0"),
-        ("SCOUNTER.CREATE key LOG MAXAGE -1", "ERR log bound must be from 1 to 9223372036854775807, got -1"),
+        ("SCOUNTER.CREATE key LOG MAXLEN 0", "ERR MAXLEN must be from 1 to 9223372036854775807, got 0"),
+        ("SCOUNTER.CREATE key LOG MAXAGE -1", "ERR MAXAGE must be from 1 to 9223372036854775807, got -1"),
         ("SCOUNTER.CREATE key LBOUND 2 UBOUND 1", "ERR lower bound must not lie above the upper bound 1, got 2"),
         (
             "SCOUNTER.DECR key -9223372036854775808",

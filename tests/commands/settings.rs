@@ -45,7 +45,18 @@ fn the_default_is_for_new_counters_only() {
 fn a_default_that_makes_no_sense_is_refused_with_the_reason() {
     let server = Server::builder().config(LOG_DEFAULT, "\"MAXLEN 7\"").start();
     let mut client = server.connect();
-    for text in ["MAXLEN", "MAXLEN x", "MAXLEN 0", "MAXLEN -1", "MAXWEIGHT 5", "5", "MAXLEN 1 MAXLEN 1", "OFF 1"] {
+    for text in [
+        "MAXLEN",
+        "MAXLEN x",
+        "MAXLEN 0",
+        "MAXLEN -1",
+        "MAXLEN +7",
+        "MAXLEN 07",
+        "MAXWEIGHT 5",
+        "5",
+        "MAXLEN 1 MAXLEN 1",
+        "OFF 1",
+    ] {
         let error = client.error(["CONFIG", "SET", LOG_DEFAULT, text]);
         let reason = "must be empty or OFF, or MAXLEN n, MAXAGE ms, MAXBYTES n, or several of these, each from 1";
         assert!(error.starts_with("ERR CONFIG SET failed") && error.ends_with(reason), "{text}: {error}");

@@ -152,7 +152,7 @@ fn alter_never_leaves_a_value_outside_of_its_bounds() {
         ("key IDMP-DURATION 0", "ERR IDMP-DURATION must be from 1 to 315360000, got 0"),
         ("key IDMP-MAXSIZE 0", "ERR IDMP-MAXSIZE must be from 1 to 5000000, got 0"),
         ("key IDMP-MAXSIZE 5000001", "ERR IDMP-MAXSIZE must be from 1 to 5000000, got 5000001"),
-        ("key LOG MAXLEN 0", "ERR log bound must be from 1 to 9223372036854775807, got 0"),
+        ("key LOG MAXLEN 0", "ERR MAXLEN must be from 1 to 9223372036854775807, got 0"),
         ("key UBOUND", "ERR syntax error"),
         ("key UBOUND 10 UBOUND 10", "ERR syntax error"),
         ("key INITIAL 5", "ERR syntax error"),

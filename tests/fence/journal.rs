@@ -344,6 +344,13 @@ fn what_took_the_place_of_a_journal_is_left_alone() {
     wait_until("that is noticed, too", PATIENCE, || Fence::of(&mut client).journal.contains("no file"));
     fs::remove_file(&path).expect("a pipe");
     reserve(&mut client, "IDBLOCK.RESERVE ids 1000");
+    // Nor does one where the next journal is to be written.
+    let next = home.path().join(format!("{JOURNAL}.new"));
+    assert!(Command::new("mkfifo").arg(&next).status().expect("mkfifo").success());
+    fs::remove_file(&path).expect("a journal");
+    wait_until("that is noticed as well", PATIENCE, || Fence::of(&mut client).journal.contains("no file"));
+    fs::remove_file(&next).expect("a pipe");
+    reserve(&mut client, "IDBLOCK.RESERVE ids 1000");
 }
 
 #[test]

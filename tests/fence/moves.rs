@@ -1,6 +1,6 @@
 //! Allocators that move: from shard to shard, out of a dump, under another name, into another database.
 
-use super::{Checker, Crowd, create, reserve_times, safe, wait_for_electable};
+use super::{Checker, Crowd, Fence, create, reserve_times, safe, wait_for_electable};
 use crate::harness::*;
 
 const RESERVE: &str = "IDBLOCK.RESERVE ids 10";
@@ -46,6 +46,25 @@ fn moves_to_and_fro(travel: fn(&Cluster, usize)) {
             crowd.wait_for_node(target, 20);
         }
     });
+}
+
+/// Who waits while its key moves is to come again, and is sent to where the key is now.
+#[test]
+fn whoever_waits_while_its_slot_moves_is_not_told_that_there_is_no_key() {
+    let cluster = Cluster::start_with(2, 0, Server::builder().config("tallybook.fence-wait", 60_000));
+    let slot = cluster.slot("ids");
+    let (source, _) = owner_and_other(&cluster, slot);
+    let mut client = cluster.nodes()[source].connect();
+    create(&mut client, "ids", "FENCE 10");
+    client.ok("CONFIG SET tallybook.fence-replicas 1");
+    let mut waiting = cluster.nodes()[source].connect();
+    waiting.send("IDBLOCK.RESERVE ids 500").expect("a connection");
+    wait_until("it waits", PATIENCE, || Fence::of(&mut client).waiting == 1);
+    move_by_keys(&cluster, slot);
+    client.ok("CONFIG SET tallybook.fence-replicas 0");
+    let refusal = waiting.receive().expect_err("a refusal");
+    assert!(refusal.starts_with("UNFENCED "), "{refusal}");
+    assert!(client.error("IDBLOCK.RESERVE ids 500").starts_with("MOVED "));
 }
 
 #[test]

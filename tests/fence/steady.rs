@@ -31,6 +31,24 @@ fn load(client: &mut Client, checker: &Checker, time: Duration) -> (i64, usize) 
     (ids, refused)
 }
 
+/// More than are looked after at once. Nobody waits for a mark that the clock would have passed otherwise.
+#[test]
+fn time_sortable_allocators_that_rest_are_kept_ahead_of_the_clock() {
+    let pair = Pair::start();
+    let mut client = pair.primary.connect();
+    let names = || (0..300).map(|number| format!("ids:{number}"));
+    client.pipeline(names().map(|name| format!("IDBLOCK.CREATE {name} CLOCK 10")));
+    client.pipeline(names().map(|name| format!("IDBLOCK.NEXT {name}")));
+    wait_for_electable(&pair.primary, &[&pair.replica]);
+    let rests = |client: &mut Client| {
+        let _ = holds_within(Duration::from_secs(4), || false);
+        let before = client.numbers()["fence_stalls"];
+        assert!(client.pipeline(names().map(|name| format!("IDBLOCK.NEXT {name}"))).iter().all(Result::is_ok));
+        client.numbers()["fence_stalls"] == before
+    };
+    assert!((0..STRETCHES).any(|_| rests(&mut client)), "somebody had to wait each time");
+}
+
 /// Both with an AOF, as in production. The window grows with the load, so that raises are ahead of need, and covers more
 /// than a second. A machine that stands still for longer may make somebody wait: then another stretch is looked at. A
 /// window that is too small would be so in each.

@@ -80,6 +80,8 @@ fn a_permission_that_is_taken_away_is_gone_at_once() {
         assert_eq!(one.call("SCOUNTER.TOTAL views"), whole);
         assert_eq!(two.call("SCOUNTER.TOTAL views"), denied);
     }
+    let log = client.show("ACL LOG");
+    assert!(log.contains("views{1}") && log.contains("two"), "{log}");
     client.ok("SCOUNTER.CREATE other SHARDS 2");
     assert!(one.call("SCOUNTER.TOTAL other").is_err_and(|error| error.starts_with("NOPERM ")));
     client.ok("ACL SETUSER one resetkeys ~views ~views{0}");

@@ -9,7 +9,6 @@
 //! be reached without it. So a log keeps at least what it is bound to, and at most one chunk
 //! more. Time is the entries' own, never a clock's: replicas drop the same chunks.
 
-use crate::error::Error;
 use crate::wire::{Corrupt, Reader, put_u64};
 
 /// Bounds of a log. The tightest counts; without any a log grows for ever.
@@ -47,20 +46,13 @@ impl Retention {
         [self.len_max, self.age_max_ms, self.bytes_max]
     }
 
-    /// Takes over one more bound, by its name in any case. Each may be given once, from 1.
-    pub fn bind(&mut self, name: &[u8], bound: i64) -> Result<(), Error> {
-        let place = match name.to_ascii_uppercase().as_slice() {
-            b"MAXLEN" => &mut self.len_max,
-            b"MAXAGE" => &mut self.age_max_ms,
-            b"MAXBYTES" => &mut self.bytes_max,
-            _ => return Err(Error::Syntax),
-        };
-        if bound < 1 {
-            return Err(Error::OutOfRange { what: "log bound", min: 1, max: i64::MAX, got: bound });
-        }
-        match place.replace(bound.unsigned_abs()) {
-            None => Ok(()),
-            Some(_) => Err(Error::Syntax),
+    /// A bound by its name in any case, and that name as it is written.
+    pub fn bound_mut(&mut self, name: &[u8]) -> Option<(&'static str, &mut Option<u64>)> {
+        match name.to_ascii_uppercase().as_slice() {
+            b"MAXLEN" => Some(("MAXLEN", &mut self.len_max)),
+            b"MAXAGE" => Some(("MAXAGE", &mut self.age_max_ms)),
+            b"MAXBYTES" => Some(("MAXBYTES", &mut self.bytes_max)),
+            _ => None,
         }
     }
 
@@ -110,13 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_stands_once() {
+    fn a_bound_has_a_name() {
         let mut retention = Retention::default();
-        assert_eq!(retention.bind(b"maxlen", 5), Ok(()));
-        assert_eq!(retention.len_max, Some(5));
-        assert_eq!(retention.bind(b"MAXLEN", 5), Err(Error::Syntax));
-        assert_eq!(retention.bind(b"MAXWEIGHT", 5), Err(Error::Syntax));
-        assert!(retention.bind(b"MAXAGE", 0).is_err());
+        assert_eq!(
+            retention.bound_mut(b"maxlen").map(|(name, bound)| (name, bound.replace(5))),
+            Some(("MAXLEN", None))
+        );
+        assert_eq!(retention, Retention { len_max: Some(5), ..Retention::default() });
+        assert_eq!(retention.bound_mut(b"MAXWEIGHT"), None);
     }
 
     #[test]

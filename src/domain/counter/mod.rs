@@ -33,9 +33,6 @@ use crate::memory::{BlockSize, Mover};
 use crate::shards::Shards;
 use crate::wire::Corrupt;
 
-/// Resolutions of holds that any change forgets: more than it can add.
-const FORGOTTEN_BY_CHANGE: usize = 8;
-
 /// A counter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
@@ -168,19 +165,23 @@ impl Counter {
         let extras = self.extras_mut();
         extras.bounds = new_bounds(effect).unwrap_or(extras.bounds);
         extras.shards = new_shards(effect).or(extras.shards);
-        extras.ledger.set_options(&posting);
         let memory_ms = extras.ledger.token_limits().duration_ms();
+        extras.ledger.set_options(&posting);
         if effect.due {
-            for hold in extras.holds.expire(at_ms, memory_ms) {
+            for hold in extras.holds.expire(at_ms) {
                 let delta = hold.amount.into();
                 let expired = CounterChange { op: CounterOp::HoldExpired, delta, value: outcome.before };
                 extras.ledger.append(effect.stamp.as_ref().map(|_| &Stamp::NOBODY), at_ms, expired)?;
             }
         }
-        extras.holds.forget(at_ms, memory_ms, FORGOTTEN_BY_CHANGE);
+        if limits.is_some() {
+            extras.holds.forget_all(at_ms, memory_ms);
+        } else {
+            extras.holds.sweep(at_ms, memory_ms);
+        }
         extras.ledger.append(effect.stamp.as_ref(), at_ms, change)?;
         extras.ledger.pin(effect.pinned.as_ref(), at_ms);
-        change_holds(&mut extras.holds, effect, outcome.value, memory_ms)
+        change_holds(&mut extras.holds, effect, outcome.value)
     }
 
     /// There is an entry exactly where there is a log.
@@ -295,14 +296,14 @@ fn new_shards(effect: &CounterEffect<'_>) -> Option<Shards> {
     effect.setup.as_ref().and_then(|setup| setup.shards)
 }
 
-fn change_holds(holds: &mut Holds, effect: &CounterEffect<'_>, value: i64, memory_ms: u64) -> Result<(), Corrupt> {
+fn change_holds(holds: &mut Holds, effect: &CounterEffect<'_>, value: i64) -> Result<(), Corrupt> {
     match effect.changed {
         Some(Changed::Held(hold)) => holds.add(hold),
         Some(Changed::Committed { id, amount }) => {
             let whole = holds.get(id).is_some_and(|hold| hold.amount == amount);
-            holds.resolve(id, Resolution::Committed { amount, value, whole }, effect.at_ms, memory_ms)
+            holds.resolve(id, Resolution::Committed { amount, value, whole }, effect.at_ms)
         }
-        Some(Changed::Released { id }) => holds.resolve(id, Resolution::Released, effect.at_ms, memory_ms),
+        Some(Changed::Released { id }) => holds.resolve(id, Resolution::Released, effect.at_ms),
         _ => Ok(()),
     }
 }

@@ -73,6 +73,9 @@ use std::fmt;
 /// The former primary of a node that has lost its journal.
 const NOBODY: &str = "unknown";
 
+/// Positions that may be kept of allocators whose marks are forgotten, beside as many as there are marks.
+const POSITIONS_SURPLUS_MAX: usize = 1024;
+
 /// The identity of an allocator.
 pub type Uid = [u8; 16];
 
@@ -300,6 +303,10 @@ impl Fence {
     /// This node issues from `position` on, which those have to hear of that refuse because it might not.
     pub fn stand(&mut self, uid: Uid, position: u64) {
         self.positions.insert(uid, position);
+        // Allocators come and go. Of one whose mark is forgotten nobody asks where it goes on.
+        if self.positions.len() > self.marks.len().saturating_mul(2).saturating_add(POSITIONS_SURPLUS_MAX) {
+            self.positions.retain(|uid, _| self.marks.get(uid).is_some());
+        }
     }
 
     /// The same, and it raised a mark, which will be the record `journal` of its journal.

@@ -10,8 +10,8 @@
 //! - What lives is decided by the calls alone. Times come by argument and only move forward here
 //!   (`latest_ms`), so that age is order; a token is gone for good once a call has seen it expire or
 //!   has dropped it. Nodes that apply the same calls hold equal stores, byte for byte (stored.rs).
-//! - What is gone is freed later, by `remember`, a few records a call: `log.rs` keeps the records, oldest
-//!   first, and two marks in them, up to where they are swept and from where they live. When a mark moves
+//! - What is gone is freed later, by `remember`, a few records a call, or all of it where nothing else is left:
+//!   `log.rs` keeps the records, oldest first, and two marks in them, up to where they are swept and from where they live. When a mark moves
 //!   over whole segments it does not read them. The sweeping is invisible: nothing looks behind the
 //!   second mark.
 //! - A record is about 30 bytes, its place in the hash table 8: `index.rs` holds addresses only and reads
@@ -51,6 +51,9 @@ pub const COUNT_MAX: u64 = TOKEN_COUNT_MAX.unsigned_abs();
 const SWEEP_MIN: u64 = 4;
 const SWEEP_MAX: u64 = 512;
 const SWEEP_SHARE: u64 = 64;
+
+/// Where nothing lives any more, all is freed at once, unless so many producers make that long.
+const PRODUCERS_FREED_MAX: usize = 1024;
 
 /// For how long and how many tokens are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,7 +272,7 @@ impl Tokens {
         self.latest_ms = self.latest_ms.max(now_ms);
         let expired_until = self.limits.expired_until(self.latest_ms);
         self.log.cut(self.log.front(|at_ms, _| Some(at_ms) <= expired_until));
-        if self.log.live() == 0 && self.log.dead() > 0 {
+        if self.log.live() == 0 && self.log.dead() > 0 && self.producers.len() <= PRODUCERS_FREED_MAX {
             self.log = Log::default();
             self.index.clear();
             self.producers.clear();

@@ -27,6 +27,11 @@ impl Producers {
         Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new(), latest: 0, name_bytes: 0 }
     }
 
+    /// How many have been numbered at once.
+    pub(super) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
         if key_of(&self.by_number, self.latest) == Some((0, name)) {
             return Some(self.latest);

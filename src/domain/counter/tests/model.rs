@@ -212,17 +212,10 @@ impl Model {
         self.holds.iter_mut().filter(|hold| hold.id == id).for_each(|hold| hold.state = State::Ended { how, at_ms });
     }
 
-    /// Lets go of what has been remembered for long enough, oldest first.
-    fn forget(&mut self, now_ms: u64, count: usize) {
-        let memory_ms = self.memory_ms();
-        let ended = self.holds.iter().filter_map(|hold| match hold.state {
-            State::Ended { at_ms, .. } if now_ms >= at_ms + memory_ms => Some((at_ms, hold.id)),
-            _ => None,
-        });
-        let mut ended: Vec<_> = ended.collect();
-        ended.sort_unstable();
-        ended.truncate(count);
-        self.holds.retain(|hold| ended.iter().all(|(_, id)| *id != hold.id));
+    /// Lets go of what has been remembered for long enough.
+    fn forget(&mut self, now_ms: u64, memory_ms: u64) {
+        let is_old = |hold: &Hold| hold.end(now_ms).is_some_and(|(_, at_ms)| now_ms >= at_ms + memory_ms);
+        self.holds.retain(|hold| !is_old(hold));
     }
 
     fn set_log(&mut self, retention: Option<Retention>) {
@@ -286,15 +279,13 @@ impl Turn<'_> {
         let mut due: Vec<Hold> = counter.holds.clone();
         due.retain(|hold| hold.state == State::Pending && hold.deadline_ms <= now_ms);
         due.sort_by_key(|hold| (hold.deadline_ms, hold.id));
-        let before = counter.value;
+        let (before, memory_ms) = (counter.value, counter.memory_ms());
         let change = change(counter);
         for hold in &due {
             counter.end(hold.id, How::Expired, hold.deadline_ms);
             Self::note(counter, now_ms, CounterOp::HoldExpired, hold.amount.into(), before, [b""; 3]);
         }
-        let ends = change.is_some_and(|(op, _)| matches!(op, CounterOp::Commit | CounterOp::Release));
-        // Where a hold has ended all are forgotten that are old enough, else a few.
-        counter.forget(now_ms, if !due.is_empty() || ends { usize::MAX } else { 8 });
+        counter.forget(now_ms, memory_ms);
         if let Some((op, delta)) = change {
             let value = counter.value;
             Self::note(counter, now_ms, op, delta, value, [self.caller.user, self.caller.client, self.note]);

@@ -311,7 +311,7 @@ impl Schedule {
     }
 
     /// Where all others follow one primary, and refuse it for nothing but those that it does not count, an
-    /// operator answers for these: they are the others themselves, or beyond nobody.
+    /// operator promises that none of these hands out anything as it is.
     fn give_in(&mut self, index: usize) {
         let refuses = |node: &Node| {
             node.role == Role::Replica { of: index } && node.refusal.as_ref().is_some_and(|why| why.repeated.is_empty())
@@ -325,6 +325,7 @@ impl Schedule {
             self.nodes[other].fence.give_in();
             self.nodes[other].save_journal();
         }
+        self.ban_all_but(index);
     }
 
     /// An operator promises that none of the others hands out anything as it is.

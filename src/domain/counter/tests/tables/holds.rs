@@ -130,6 +130,25 @@ fn a_resolution_is_remembered_as_long_as_a_token() {
     }
 }
 
+/// What is forgotten stays forgotten, however much of it is still there to be freed.
+#[test]
+fn a_longer_memory_brings_nothing_back() {
+    let remember = |duration_ms| {
+        let options = KeyOptions { token_duration_ms: Some(duration_ms), ..KeyOptions::default() };
+        Verb::Alter(Alter { options, ..Alter::default() })
+    };
+    let mut subject = subject(Some(0), None, Some(MAX));
+    subject.at(NOW_MS, remember(1_000)).unwrap();
+    let ids: Vec<u64> = (0..50).map(|_| id(subject.at(NOW_MS, hold(1, 100)))).collect();
+    for &id in &ids[..25] {
+        subject.at(NOW_MS, Verb::Release { id }).unwrap(); // the others expire
+    }
+    subject.at(NOW_MS + 1_100, remember(300_000)).unwrap();
+    for id in ids {
+        assert_eq!(subject.at(NOW_MS + 1_100, Verb::Release { id }), Err(Error::NoHold));
+    }
+}
+
 #[test]
 fn a_hold_needs_a_bound_room_and_a_future() {
     for (lower, upper, amount, until, refusal) in [
