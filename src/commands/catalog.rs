@@ -311,6 +311,7 @@ pub const IDBLOCK_DECODE: Row = Row {
     name: "idblock.decode",
     syntax: "key code [code ..]",
     summary: "Returns the ids of codes.",
+    complexity: "O(N) with N the number of codes",
     ..IDBLOCK_ENCODE
 };
 
@@ -318,7 +319,7 @@ pub const IDBLOCK_DECODE: Row = Row {
 pub const IDBLOCK_WHEN: Row = Row {
     name: "idblock.when",
     syntax: "key id",
-    summary: "Returns when a time-sortable id was handed out.",
+    summary: "Returns the time that a time-sortable id carries.",
     complexity: "O(1)",
     class: Class::Read,
     ..IDBLOCK_ENCODE

@@ -113,13 +113,15 @@ impl<'a> Words<'a> {
                 Some(Argument { token, ..argument(word, Value::Token) })
             }
             _ => {
-                // The token belongs to the first of them; a token of its own means two words.
+                // The token belongs to the first of them. One that has a token already comes after it.
                 let first = following.first_mut()?;
-                match first.token.take() {
-                    None => first.token = Some(word.to_owned()),
-                    Some(second) => first.token = Some(format!("{word} {second}")),
-                }
-                block(following)
+                let Some(second) = first.token.clone() else {
+                    first.token = Some(word.to_owned());
+                    return block(following);
+                };
+                let token = Some(word.to_owned());
+                following.insert(0, Argument { token, ..argument(word, Value::Token) });
+                Some(argument(&format!("{word}-{second}"), Value::Block(following)))
             }
         }
     }
@@ -147,9 +149,12 @@ impl<'a> Words<'a> {
                 _ => multiple = true,
             }
         }
-        if multiple && choices.len() == 1 && choices.first() == Some(before) {
+        if let [choice] = choices.as_slice()
+            && multiple
+            && before.ends_with(choice)
+        {
             // `key [key ..]`: one argument, several times.
-            let repeated = block(std::mem::take(before));
+            let repeated = block(before.split_off(before.len() - choice.len()));
             before.extend(repeated.map(|argument| Argument { multiple, ..argument }));
             return;
         }

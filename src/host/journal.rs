@@ -318,7 +318,7 @@ impl Journal {
         if self.failure.is_none() {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             server_log::warning(&format!(
-                "tallybook cannot use its journal {path}: {error}; no mark is safe until it can"
+                "tallybook cannot use its journal {path}: {error}; no mark of this server is safe until it can"
             ));
         }
         self.failure = Some(error.to_string());

@@ -128,7 +128,9 @@ impl News {
         let Some((primary, Refusal { repeated, heirs })) = &self.refused else { return };
         tell(&format!("the primary {primary} gets no acknowledgement from here, so its fenced allocators wait"));
         if repeated.is_empty() && heirs.is_empty() {
-            tell("it does not know who else could take over, and neither does this server");
+            tell(
+                "it does not know who else could take over, and neither does this server: its own log says what to do",
+            );
         }
         if !heirs.is_empty() {
             tell(&format!(

@@ -54,7 +54,9 @@ fn body(argument: &Value) -> String {
         "block" => line(children),
         _ => text(field(argument, "name").expect("a name")),
     };
-    token.map_or(body.clone(), |token| format!("{token} {body}"))
+    let Some(token) = token else { return body };
+    assert!(!token.contains(' '), "a client would send {token:?} as one word");
+    format!("{token} {body}")
 }
 
 /// How many words a command has, its name included; negative for at least so many. A choice in `< >` is not counted:
