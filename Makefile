@@ -1,6 +1,6 @@
 # Every target is a script of a few lines; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test torture lint bench fuzz sanitize check clean
+.PHONY: help setup build run test torture lint bench profile fuzz sanitize check clean
 
 export PORT SERVERS FILTER BENCH BENCH_QUICK TARGET RUNS
 
@@ -34,6 +34,10 @@ bench: ## Measure what is promised about speed (BENCH=name for one, BENCH_QUICK=
 	@scripts/setup run
 	@cargo build --release --locked --lib --example floor
 	@cargo bench --quiet --locked --bench server
+
+profile: ## Take the profile anew by which a release is laid out: benches/release.profdata
+	@scripts/setup profile
+	@scripts/profile
 
 fuzz: ## Feed every decoder with what libFuzzer makes up (TARGET=journal, RUNS=10000000)
 	@scripts/fuzz
