@@ -1,7 +1,6 @@
 //! The settings `tallybook.*`: what they are called, what they may be, what they are now. Only this
 //! file reads them; decisions get them through their environment.
 
-use crate::commands::args::log_bound;
 use crate::host::fence::Settings;
 use crate::host::{Flag, Number, Text};
 use std::sync::Mutex;
@@ -89,7 +88,12 @@ fn parse_log_default(text: &str) -> Option<Option<Retention>> {
     let mut words = text.split_ascii_whitespace();
     let mut retention: Option<Retention> = None;
     while let Some(name) = words.next() {
-        log_bound(retention.get_or_insert_default(), name.as_bytes(), words.next()?.as_bytes()).ok()?;
+        let (_, bound) = retention.get_or_insert_default().bound_mut(name.as_bytes())?;
+        let word = words.next()?;
+        let value: i64 = word.parse().ok().filter(|value: &i64| *value >= 1 && value.to_string() == word)?;
+        if bound.replace(value.unsigned_abs()).is_some() {
+            return None;
+        }
     }
     Some(retention)
 }

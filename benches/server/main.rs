@@ -14,6 +14,7 @@
 //!   curves.rs       what must not grow with the size of a key
 //!   shards.rs       one counter over three primaries, beside one key on one of them
 //!   stats.rs        medians and spreads
+//!   profile.rs      whether the profile of releases fits the module
 //!   report.rs       tables
 //! ```
 //!
@@ -37,6 +38,7 @@ mod memory;
 mod paced;
 mod pairs;
 mod persistence;
+mod profile;
 mod report;
 mod scope;
 mod shards;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         eprintln!("bench: BENCH must be one of: {}", names.join(" "));
         return ExitCode::FAILURE;
     }
+    profile::warn_of_misfit();
     stage::move_to_clients_core();
 
     let mut tables = Vec::new();

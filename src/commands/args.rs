@@ -112,15 +112,12 @@ impl<'a> Options<'a> {
         }
         match log.get_or_insert(Some(Retention::default())) {
             None => Err(Error::Syntax),
-            Some(retention) => log_bound(retention, word, self.value()?),
+            Some(retention) => {
+                let (what, bound) = retention.bound_mut(word).ok_or(Error::Syntax)?;
+                once(bound, within(what, self.integer(what)?, 1, i64::MAX)?.unsigned_abs())
+            }
         }
     }
-}
-
-/// One bound of a log.
-pub fn log_bound(retention: &mut Retention, name: &[u8], value: &[u8]) -> Result<(), Error> {
-    let (what, place) = retention.bound_mut(name).ok_or(Error::Syntax)?;
-    once(place, within(what, integer(what, value)?, 1, i64::MAX)?.unsigned_abs())
 }
 
 /// Whether a word is this one, in any case.

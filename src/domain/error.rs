@@ -248,9 +248,10 @@ impl fmt::Display for Error {
             Internal => f.write_str("ERR internal error, see the server log"),
             BusyKey(kind) => write!(f, "BUSYKEY key must not exist, got {}", kind.with_article()),
             NoKey(Kind::Counter) => f.write_str("NOKEY counter must exist"),
-            NoKey(Kind::IdBlock) => {
-                f.write_str("NOKEY allocator must exist: IDBLOCK.CREATE it (if it was lost: as it was, then IDBLOCK.ADVANCE past every id in use)")
-            }
+            NoKey(Kind::IdBlock) => f.write_str(
+                "NOKEY allocator must exist: IDBLOCK.CREATE it (if it was lost: as it was, then IDBLOCK.ADVANCE past \
+                     every id in use)",
+            ),
             Bound { side, bound, got, held } => {
                 let side = if *side == Side::Lower { "at least" } else { "at most" };
                 write!(f, "BOUND value{} must be {side} {bound}, got {got}", with_holds(*held))

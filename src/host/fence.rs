@@ -44,7 +44,8 @@ const SECOND_TICKS: u32 = 10;
 /// that are restored, are no reason for more.
 const ANNOUNCEMENTS_MAX: u32 = 20;
 
-/// How often the marks of time-sortable allocators are looked after, and how many at once: the server has others to serve.
+/// How often the marks of time-sortable allocators are looked after, and how many at once: the server has others to
+/// serve.
 const KEEP_MS: u64 = 500;
 const KEPT_AT_ONCE: usize = 64;
 
@@ -246,10 +247,10 @@ pub fn stood(uid: &Uid, mark: Option<u64>, position: u64) {
 /// This server executed an effect, after which an allocator has this mark.
 pub fn executed(uid: &Uid, mark: u64) {
     let flags = flags();
-    if flags & LOADING != 0 {
-        return;
-    }
     with(|state| {
+        if state.is_loading() {
+            return; // what is loaded is looked at when it has arrived
+        }
         if state.fence.marks().get(uid) >= Some(mark) {
             // The journal has it already.
         } else if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
@@ -265,7 +266,7 @@ pub fn executed(uid: &Uid, mark: u64) {
 /// kept for when the whole dataset has arrived; one from a file of ours is worth what the journal says.
 pub fn arrived<T: ValueType>(value: &mut T, name: *const RedisModuleString) {
     let Some((uid, mark)) = value.mark() else { return };
-    if flags() & LOADING == 0 {
+    if !with(|state| state.is_loading()) {
         // A client brought it, as by RESTORE or COPY, and it may be older than what is known here.
         if let Some(known) = known_mark(&uid).filter(|known| *known > mark) {
             value.catch_up(known);
@@ -505,6 +506,12 @@ impl State {
             ticks: 0,
             announcements: ANNOUNCEMENTS_MAX,
         }
+    }
+
+    /// Whether what comes is a part of a dataset. Who catches up with what was sent meanwhile has all of it, whatever
+    /// the server's flags say.
+    fn is_loading(&self) -> bool {
+        self.source != Source::None && flags() & LOADING != 0
     }
 
     fn observe(&mut self, offset: u64, followers: &[(String, u64)], is_paused: bool, now_ms: u64) -> Orders {

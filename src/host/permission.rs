@@ -19,7 +19,7 @@ impl User {
     }
 
     /// As for a key that a command names, ACL LOG gets an entry.
-    fn is_denied(&self, context: &Context, name: &[u8]) {
+    fn log_denial(&self, context: &Context, name: &[u8]) {
         let (name, reason) = (OwnedString::new(name), RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_KEY);
         optional_api!(RedisModule_ACLAddLogEntry(context.raw, self.0, name.raw(), reason));
     }
@@ -71,7 +71,7 @@ pub fn may_read(context: &Context, counter: &[u8], shards: Shards) -> bool {
     }
     let denied = shards.parts().map(|part| shards.name(counter, part)).find(|name| !user.may_read(name));
     if let Some(name) = denied {
-        user.is_denied(context, &name);
+        user.log_denial(context, &name);
         return false;
     }
     if let Some(rules) = rules {

@@ -159,6 +159,9 @@ where
     0
 }
 
+/// Whom a client has waited for in vain.
+const MOVED: &str = "the node that has the key now";
+
 /// The wait of a client is over: its request is decided afresh. It can wait only once, and while the server
 /// pauses writes, or is about to hand over, there is nothing to decide.
 unsafe extern "C" fn again<F>(context: *mut RedisModuleCtx, argv: *mut *mut RedisModuleString, argc: c_int) -> c_int
@@ -174,10 +177,15 @@ where
                 // SAFETY: the server keeps the arguments of a client that waits.
                 false => match unsafe { outcome::<F>(&context, argv, argc) } {
                     // The slot may have moved meanwhile: whoever comes again is told where to.
-                    Err(Error::NoKey(_)) if context.is_in_cluster() => Err(Error::Unfenced(Box::default())),
+                    Err(Error::NoKey(_)) if context.is_in_cluster() => {
+                        Err(Error::Unfenced(Box::new(Wait { whom: MOVED.to_owned(), ..Wait::default() })))
+                    }
                     outcome => outcome,
                 },
             };
+            if let Err(Error::Unfenced(_)) = outcome {
+                TIMED_OUT.one();
+            }
             tell(&context, outcome);
         },
     );
@@ -201,7 +209,9 @@ unsafe extern "C" fn late(context: *mut RedisModuleCtx, _: *mut *mut RedisModule
 /// Sends an outcome. Whom everybody waits for is looked up when somebody is told.
 fn tell(context: &Context, outcome: Result<Reply, Error>) {
     context.send(match outcome {
-        Err(Error::Unfenced(wait)) => Err(Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..*wait }))),
+        Err(Error::Unfenced(wait)) if wait.whom.is_empty() => {
+            Err(Error::Unfenced(Box::new(Wait { whom: fence::whom(), ..*wait })))
+        }
         outcome => outcome,
     });
 }

@@ -63,7 +63,7 @@ fn whoever_waits_while_its_slot_moves_is_not_told_that_there_is_no_key() {
     move_by_keys(&cluster, slot);
     client.ok("CONFIG SET tallybook.fence-replicas 0");
     let refusal = waiting.receive().expect_err("a refusal");
-    assert!(refusal.starts_with("UNFENCED "), "{refusal}");
+    assert!(refusal.starts_with("UNFENCED ") && refusal.contains("the node that has the key now"), "{refusal}");
     assert!(client.error("IDBLOCK.RESERVE ids 500").starts_with("MOVED "));
 }
 

@@ -311,13 +311,13 @@ impl Fence {
 
     /// The same, and it raised a mark, which will be the record `journal` of its journal.
     pub fn raise(&mut self, uid: Uid, mark: u64, position: u64, journal: u64) {
-        self.stand(uid, position);
         self.is_unsaved |= self.electable.begin();
         if self.doubted.remove(&uid) {
             self.is_unsaved = true;
             self.announce_again();
         }
         self.execute(uid, mark);
+        self.stand(uid, position);
         self.issued = self.issued.next();
         self.raises.push_back(Raise { ticket: self.issued, uid, mark, journal, target: None });
     }
@@ -496,10 +496,8 @@ impl Fence {
             knows_all &= self.marks.get(uid) >= Some(*mark);
             self.execute(*uid, *mark);
         }
-        let mut doubted = announcement.doubted.clone();
-        doubted.extend(self.doubted.iter().filter(|uid| !announcement.marks.contains_key(*uid)));
-        knows_all &= doubted == self.doubted;
-        self.doubted = doubted;
+        knows_all &= self.doubted == announcement.doubted;
+        self.doubted.clone_from(&announcement.doubted);
         let is_named = announcement.is_whole && self.electable.told(&announcement.nodes, me);
         if announcement.is_whole && !is_named {
             self.electable.passed_over(primary.first().copied().unwrap_or(NOBODY));

@@ -10,10 +10,10 @@
 //! - What lives is decided by the calls alone. Times come by argument and only move forward here
 //!   (`latest_ms`), so that age is order; a token is gone for good once a call has seen it expire or
 //!   has dropped it. Nodes that apply the same calls hold equal stores, byte for byte (stored.rs).
-//! - What is gone is freed later, by `remember`, a few records a call, or all of it where nothing else is left:
-//!   `log.rs` keeps the records, oldest first, and two marks in them, up to where they are swept and from where they live. When a mark moves
-//!   over whole segments it does not read them. The sweeping is invisible: nothing looks behind the
-//!   second mark.
+//! - What is gone is freed later, a few records a call, or all of it where nothing else is left: `log.rs`
+//!   keeps the records, oldest first, and two marks in them, up to where they are swept and from where they
+//!   live. When a mark moves over whole segments it does not read them. The sweeping is invisible: nothing
+//!   looks behind the second mark.
 //! - A record is about 30 bytes, its place in the hash table 8: `index.rs` holds addresses only and reads
 //!   the keys back from the log. Producers are few and long: they are named by number (`producers.rs`).
 //!
@@ -190,6 +190,7 @@ impl Tokens {
         self.limits = limits;
         self.advance(now_ms);
         self.drop_to_limit();
+        self.sweep();
     }
 
     /// What `token` was used for, unless it is unknown or too old. `now_ms` never lies before a time seen earlier.

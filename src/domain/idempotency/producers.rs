@@ -27,9 +27,9 @@ impl Producers {
         Producers { by_number: Vec::new(), free: Vec::new(), by_name: Index::new(), latest: 0, name_bytes: 0 }
     }
 
-    /// How many have been numbered at once.
+    /// How many names there are.
     pub(super) fn len(&self) -> usize {
-        self.by_number.len()
+        self.by_number.len().saturating_sub(self.free.len())
     }
 
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
