@@ -249,8 +249,7 @@ impl fmt::Display for Error {
             BusyKey(kind) => write!(f, "BUSYKEY key must not exist, got {}", kind.with_article()),
             NoKey(Kind::Counter) => f.write_str("NOKEY counter must exist"),
             NoKey(Kind::IdBlock) => f.write_str(
-                "NOKEY allocator must exist: IDBLOCK.CREATE it (if it was lost: as it was, then IDBLOCK.ADVANCE past \
-                     every id in use)",
+                "NOKEY allocator must exist: IDBLOCK.CREATE it (if lost: as it was, then ADVANCE past every id in use)",
             ),
             Bound { side, bound, got, held } => {
                 let side = if *side == Side::Lower { "at least" } else { "at most" };

@@ -254,7 +254,8 @@ pub fn executed(uid: &Uid, mark: u64) {
         if state.fence.marks().get(uid) >= Some(mark) {
             // The journal has it already.
         } else if flags & REDISMODULE_CTX_FLAGS_SLAVE != 0 {
-            state.journal.append_now(&state.fence, uid, mark, settings().replica_sync);
+            state.journal.append_as_replica(&state.fence, uid, mark, settings().replica_sync);
+            look();
         } else {
             state.journal.append(&state.fence, uid, mark);
         }
@@ -455,6 +456,7 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
     if !DUE.swap(false, Ordering::AcqRel) {
         return;
     }
+    with(|state| state.journal.settle());
     if with(|state| std::mem::take(&mut state.leaves) || is_blind() || state.journal.is_unsound()) {
         replication::leave(context);
     }

@@ -1,7 +1,7 @@
 //! The journal as a file. `src/domain/fence/journal.rs` draws its bytes and says why it is as it is.
 //!
 //! Records are written by the main thread, which a page cache makes cheap, and are in the file when the
-//! process is killed. A thread of its own then brings them to the disk; a replica does that itself, as
+//! process is killed. A thread of its own then brings them to the disk; a replica waits for that, as
 //! it must not acknowledge before. Positions count the records written since the start. The main thread
 //! also writes the file anew now and then, and waits for the disk: rarely, so that it can stay simple.
 //!
@@ -17,9 +17,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use tallybook_domain::fence::journal::{self, Damage, RECORD_LEN, decode, encode};
 use tallybook_domain::fence::{Fence, Journal as Found, Uid};
@@ -30,11 +30,33 @@ const SURPLUS_MAX: u64 = 65_536;
 /// Bytes by which a journal is known.
 const HEAD_LEN: u64 = 16;
 
+const NOT_SYNCED: &str = "it could not be brought to the disk";
+
 /// What the thread has to say.
 #[derive(Default)]
 struct Synced {
     position: AtomicU64,
     has_failed: AtomicBool,
+    turn: Mutex<()>,
+    has_turned: Condvar,
+}
+
+impl Synced {
+    /// Waits for a position to be on the disk, and says whether it is.
+    fn reaches(&self, position: u64) -> bool {
+        let is_there = || self.position.load(Ordering::Acquire) >= position;
+        let mut turn = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        while !is_there() && !self.has_failed.load(Ordering::Acquire) {
+            turn = self.has_turned.wait(turn).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        is_there()
+    }
+
+    /// Whoever waits looks again.
+    fn turns(&self) {
+        drop(self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        self.has_turned.notify_all();
+    }
 }
 
 /// A journal: a file in the data directory, or none by the operator's choice.
@@ -52,6 +74,8 @@ pub struct Journal {
     is_new: bool,
     /// Whether the file lacks what this replica would acknowledge, and could not even be emptied.
     is_unsound: bool,
+    /// Whether nothing that this replica has written must be on the disk before it acknowledges.
+    is_settled: bool,
 }
 
 /// What was found at the start.
@@ -77,6 +101,7 @@ impl Journal {
             is_read: true,
             is_new: false,
             is_unsound: false,
+            is_settled: true,
         }
     }
 
@@ -172,20 +197,35 @@ impl Journal {
         self.written
     }
 
-    /// The same on a replica: it is on the disk before this returns, if that is wanted.
-    pub fn append_now(&mut self, fence: &Fence, uid: &Uid, mark: u64, sync: bool) {
+    /// The same on a replica, which acknowledges when the server's loop has turned, and not before `settle`.
+    pub fn append_as_replica(&mut self, fence: &Fence, uid: &Uid, mark: u64, sync: bool) {
         self.written += 1;
         if self.path.is_none() {
             return;
         }
-        let written = self.write(fence, uid, mark);
-        let synced = written.and_then(|()| if sync { self.file()?.sync_data() } else { Ok(()) });
-        match synced {
+        match self.write(fence, uid, mark) {
+            Ok(()) if sync => {
+                self.sync_later();
+                self.is_settled = false;
+            }
             Ok(()) => self.synced.position.store(self.written, Ordering::Release),
             Err(error) => {
                 self.fail(&error);
                 self.empty();
             }
+        }
+    }
+
+    /// Waits until all is on the disk that a replica has written and is about to acknowledge.
+    pub fn settle(&mut self) {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return;
+        }
+        if self.failure.is_none() && !self.synced.reaches(self.written) {
+            self.fail(&io::Error::other(NOT_SYNCED));
+        }
+        if self.synced() < self.written {
+            self.empty();
         }
     }
 
@@ -279,7 +319,7 @@ impl Journal {
     /// soon as that is possible.
     pub fn retry(&mut self, fence: &mut Fence) {
         if self.synced.has_failed.swap(false, Ordering::AcqRel) {
-            self.fail(&io::Error::other("it could not be brought to the disk"));
+            self.fail(&io::Error::other(NOT_SYNCED));
         }
         if self.failure.is_none() {
             if self.is_lost() {
@@ -431,6 +471,7 @@ fn start_syncing(synced: Arc<Synced>) -> Sender<(Arc<File>, u64)> {
                 synced.has_failed.store(true, Ordering::Release);
                 failed = Some(file);
             }
+            synced.turns();
             super::fence::look();
             wake();
         }

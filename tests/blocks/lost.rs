@@ -2,7 +2,8 @@
 
 use crate::harness::*;
 
-const NOKEY: &str = "NOKEY allocator must exist: IDBLOCK.CREATE it (if it was lost: as it was, then IDBLOCK.ADVANCE past every id in use)";
+const NOKEY: &str =
+    "NOKEY allocator must exist: IDBLOCK.CREATE it (if lost: as it was, then ADVANCE past every id in use)";
 
 /// Every command but CREATE and LOG.
 const COMMANDS: [&str; 12] = [

@@ -96,7 +96,7 @@ fn reservations_of_an_exhausted_allocator_show_nowhere() {
 #[test]
 fn an_allocator_must_have_been_created() {
     let mut witness = Witness::after(&[]);
-    let error = "NOKEY allocator must exist: IDBLOCK.CREATE it (if it was lost: as it was, then IDBLOCK.ADVANCE past every id in use)";
+    let error = "NOKEY allocator must exist: IDBLOCK.CREATE it (if lost: as it was, then ADVANCE past every id in use)";
     for command in ["IDBLOCK.NEXT key", "IDBLOCK.RESERVE key 1", "IDBLOCK.RESERVE key 9 ATLEAST 1 NOTE why"] {
         witness.refuses(command, error);
     }
