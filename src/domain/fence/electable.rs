@@ -128,9 +128,10 @@ impl Electable {
         self.heirs.len() > known || was_whole && !self.was_whole
     }
 
-    /// Whether its word is worth anything to an orphan of its own dataset.
-    pub(super) fn was_whole(&self) -> bool {
-        self.was_whole
+    /// Whether its word is worth anything to an orphan of its own dataset, by one of its names: not where the dataset
+    /// that it has by now is that of a third one.
+    pub(super) fn can_vouch(&self, orphan: &[&str]) -> bool {
+        self.was_whole && self.orphan_of.as_deref().is_none_or(|primary| orphan.contains(&primary))
     }
 
     /// Those whom this node has told that they may issue, and whom a primary does not count.

@@ -485,7 +485,7 @@ impl Fence {
         let heirs = self.electable.heirs_beside(&announcement.nodes, primary, me);
         let repeated = self.repeated(announcement);
         // To an orphan an acknowledgement says that it knows everybody: only who did can give it.
-        let may_vouch = announcement.is_whole || self.electable.was_whole() && self.doubted.is_empty();
+        let may_vouch = announcement.is_whole || self.electable.can_vouch(primary) && self.doubted.is_empty();
         if !may_vouch || !heirs.is_empty() || !repeated.is_empty() {
             return Told::Refused(Refusal { repeated, heirs });
         }

@@ -306,6 +306,21 @@ fn marks_that_a_dataset_lacks_are_announced() {
     assert_eq!(fence.announcement().marks.into_iter().collect::<Vec<_>>(), [(A, 264)]);
 }
 
+/// It was a primary once, and has the dataset of another one since.
+#[test]
+fn whoever_has_the_dataset_of_a_third_one_vouches_for_no_orphan() {
+    for (third, vouches) in [("p:1", false), ("orphan:2", true)] {
+        let mut fence = raised();
+        look(&mut fence, &[]);
+        fence.claims = Marks::default();
+        fence.became_replica(third);
+        fence.took_over(third, [(A, 64)]);
+        let announcement = Announcement { is_whole: false, marks: [(A, 64)].into(), ..told(&[]) };
+        let told = fence.told(&announcement, &["orphan:2"], &names(&["me:3"]));
+        assert_eq!(told != refused(&[], &[]), vouches, "{third}");
+    }
+}
+
 /// A follower that has lost its journal, and is promoted before its primary names it.
 #[test]
 fn whoever_is_not_named_learns_what_it_may_have_to_doubt() {
