@@ -85,8 +85,10 @@ impl Electable {
         }
     }
 
-    /// This node has the dataset of `primary` now, and does not know who else has.
+    /// This node has the dataset of `primary` now, and does not know who else has. After that of a third one its word is
+    /// worth nothing any more.
     pub fn orphan(&mut self, primary: &str) {
+        self.was_whole &= self.orphan_of.as_deref().is_none_or(|former| former == primary);
         self.members.clear();
         (self.orphan_of, self.has_begun) = (Some(primary.to_owned()), true);
     }
