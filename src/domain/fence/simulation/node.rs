@@ -272,6 +272,9 @@ impl Node {
 
     /// Looks at its followers. Gives what it has to announce, if it may.
     pub fn observe(&mut self, names: &[String], may_announce: bool) -> Option<Vec<u8>> {
+        if self.fence.marks().is_empty() {
+            return None; // nothing to say yet, as the server sees it too
+        }
         self.fence.journalled(self.disk.synced);
         let followers = self.followers(names);
         if self.flaw == Flaw::WhoeverIsConnected {
