@@ -166,8 +166,7 @@ pub fn listen(context: *mut RedisModuleCtx) {
 /// Answers a request, or lets its client wait for the answer.
 pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
     let Request { name, shards, age_max_ms, timeout_ms, reply, partial } = request;
-    let flags = context.flags();
-    if flags & REDISMODULE_CTX_FLAGS_CLUSTER == 0 {
+    if !context.is_in_cluster() {
         let claims = claims(context, &Speaker::Alone, name, shards, &Which::All);
         return reply(&Tally::local(shards, None, &claims), name, partial);
     }
@@ -175,6 +174,7 @@ pub fn gather(context: &Context, request: Request<'_>) -> Result<Reply, Error> {
     if let Some(total) = age_max_ms.and_then(|max_ms| remembered(database, name, shards, max_ms)) {
         return Ok(Reply::Int(total));
     }
+    let flags = context.flags();
     if flags & CANNOT_WAIT == 0 {
         let client = Client::park(context, Some(answered), Some(late), Some(left), Some(forget), timeout_ms);
         if let Some(client) = client {
