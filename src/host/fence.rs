@@ -259,7 +259,9 @@ pub fn executed(uid: &Uid, mark: u64) {
         } else {
             state.journal.append(&state.fence, uid, mark);
         }
-        state.fence.execute(*uid, mark);
+        if state.fence.execute(*uid, mark) {
+            state.journal.save_now(&state.fence);
+        }
     });
 }
 

@@ -78,11 +78,15 @@ impl Electable {
         self.follow(primary);
     }
 
-    /// There is a mark now.
-    pub(super) fn has_something_to_lose(&mut self) {
-        if let Some(primary) = self.follows.take_if(|_| !self.has_begun) {
-            self.orphan(&primary);
-        }
+    /// There is no mark in the journal: whoever is followed may have issued what comes.
+    pub(super) fn has_nothing_to_lose(&mut self, is_so: bool) {
+        self.has_begun &= !is_so;
+    }
+
+    /// There is a mark now. Returns whether that says something that must not be forgotten.
+    pub(super) fn has_something_to_lose(&mut self) -> bool {
+        let primary = self.follows.take_if(|_| !self.has_begun);
+        primary.as_deref().inspect(|primary| self.orphan(primary)).is_some()
     }
 
     /// This node has the dataset of `primary` now, and does not know who else has. After that of a third one its word is

@@ -236,7 +236,8 @@ impl Default for Fence {
 impl Fence {
     /// A node that starts with what its journal says.
     pub fn new(journal: Journal) -> Self {
-        let Journal { electable, marks, claims, doubted, .. } = journal;
+        let Journal { mut electable, marks, claims, doubted, .. } = journal;
+        electable.has_nothing_to_lose(marks.is_empty());
         Fence {
             term: Term(1),
             electable,
@@ -322,10 +323,11 @@ impl Fence {
         self.raises.push_back(Raise { ticket: self.issued, uid, mark, journal, target: None });
     }
 
-    /// This node executed a mark that another one raised.
-    pub fn execute(&mut self, uid: Uid, mark: u64) {
-        self.electable.has_something_to_lose();
+    /// This node executed a mark that another one raised. Returns whether the journal has to be written anew, since the
+    /// electable set has changed by that.
+    pub fn execute(&mut self, uid: Uid, mark: u64) -> bool {
         self.marks.raise(uid, mark);
+        self.electable.has_something_to_lose()
     }
 
     /// This node found an allocator in a file of its own, and lets it catch up with the mark that it knows. What its

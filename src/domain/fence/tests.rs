@@ -271,6 +271,11 @@ fn a_node_without_a_past_knows_nothing_once_it_follows() {
         fence.execute(A, 64);
         assert_eq!(fence.electable().orphan_of(), Some("p:1"));
     }
+    // Nor does one that has a journal with nothing in it.
+    let mut fence = Fence::new(decode(&encode(&Fence::default())).expect("a journal"));
+    fence.became_replica("p:1");
+    assert!(fence.execute(A, 64) && !fence.execute(A, 128), "the journal is written anew, once");
+    assert_eq!(fence.electable().orphan_of(), Some("p:1"));
     let mut fence = raised();
     fence.became_replica("p:1");
     assert_eq!(fence.electable().orphan_of(), None, "it has issued alone: nobody else can have its marks");

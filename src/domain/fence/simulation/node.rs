@@ -216,7 +216,9 @@ impl Node {
                     self.write(uid, mark);
                     self.sync();
                 }
-                self.fence.execute(uid, mark);
+                if self.fence.execute(uid, mark) {
+                    self.save_journal();
+                }
             }
             Item::Announcement(bytes) => {
                 let set = Announcement::decode(bytes).expect("what the primary sent");
@@ -309,6 +311,9 @@ impl Node {
         assert_ne!(damage, Damage::Inside);
         self.fence = Fence::new(journal);
         self.flaw.apply_to(&mut self.fence);
+        if self.role != Role::Primary {
+            self.fence.became_replica(&self.primary);
+        }
         self.followers.clear();
         self.link = None;
         self.load(snapshot.unwrap_or(Snapshot { value: None, stream: Vec::new() }));

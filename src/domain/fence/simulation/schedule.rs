@@ -228,7 +228,7 @@ impl Schedule {
         match node.flaw {
             Flaw::NoOrphans => {
                 node.fence.loaded();
-                mark.into_iter().for_each(|(uid, mark)| node.fence.execute(uid, mark));
+                mark.into_iter().for_each(|(uid, mark)| _ = node.fence.execute(uid, mark));
             }
             _ => node.fence.took_over(&primary, mark),
         }
