@@ -13,7 +13,7 @@ use tallybook_domain::limits::{
     START_DEFAULT, TIME_MS_MAX, WINDOW_MAX_MAX,
 };
 use tallybook_domain::options::KeyOptions;
-use tallybook_domain::permutation::{Alphabet, Code, Codes};
+use tallybook_domain::permutation::{Alphabet, Codes};
 use tallybook_domain::retry::Envelope;
 
 /// IDBLOCK.CREATE key [NX] [START n] [INCREMENT n] [MAX n] [CLOCK bits [EPOCH ms]]
@@ -135,28 +135,28 @@ pub fn reserve(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
 /// IDBLOCK.CODES key count [ATLEAST n] [IDMP producer token] [NOTE text]
 pub fn codes_of(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let (codes, _) = reserved(context, args, true)?;
-    Ok(Reply::Codes(codes))
+    Ok(codes)
 }
 
 /// A reservation, and its codes if they are wanted.
-fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Vec<Code>, Block), Error> {
+fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Reply, Block), Error> {
     let (request, envelope) = parse_reserve(args, codes)?;
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let allocator = slot.require()?;
     let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
-    let shown = decision.reply().filter(|_| codes).map(|block| codes_in(allocator, block)).unwrap_or_default();
+    let shown = decision.reply().filter(|_| codes).map_or(Reply::Nil, |block| codes_in(allocator, block));
     let block = conclude(context, slot, Ok(decision))?;
     Ok((shown, block))
 }
 
-fn codes_in(allocator: &IdBlock, block: &Block) -> Vec<Code> {
+fn codes_in(allocator: &IdBlock, block: &Block) -> Reply {
     let first = allocator.range().ordinal(block.first).unwrap_or(0);
-    allocator.codes().map(|codes| codes.encode_all(first, block.count)).unwrap_or_default()
+    allocator.codes().map_or(Reply::Nil, |codes| Reply::Codes(codes.encode_all(first, block.count), codes.length()))
 }
 
 fn code(codes: &Codes, ordinal: u64) -> Reply {
-    codes.encode(ordinal).map_or(Reply::Nil, |code| Reply::Bulk(code.as_bytes().to_vec()))
+    codes.encode(ordinal).map_or(Reply::Nil, Reply::Bulk)
 }
 
 fn parse_reserve<'a>(args: &Args<'a>, codes: bool) -> Result<(Reserve, Envelope<'a>), Error> {

@@ -7,7 +7,6 @@ use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 use tallybook_domain::error::Error;
-use tallybook_domain::permutation::Code;
 
 /// `REDISMODULE_POSTPONED_LEN`
 const POSTPONED_LEN: c_long = -1;
@@ -84,8 +83,8 @@ pub enum Reply {
     Nil,
     /// An array.
     Array(Vec<Reply>),
-    /// An array of bulk strings.
-    Codes(Vec<Code>),
+    /// An array of bulk strings of so many bytes each, given one after the other.
+    Codes(Vec<u8>, u8),
     /// Names and values: a map on RESP3, a flat array on RESP2.
     Map(Vec<(&'static str, Reply)>),
     /// It was sent already, by `Context::send_array`.
@@ -233,10 +232,11 @@ impl Context {
             }
             Reply::Nil => api!(RedisModule_ReplyWithNull(self.raw)),
             Reply::Sent | Reply::Later => 0,
-            Reply::Codes(codes) => {
+            Reply::Codes(symbols, length) => {
+                let codes = symbols.chunks_exact(usize::from(length).max(1));
                 let len = c_long::try_from(codes.len()).unwrap_or(c_long::MAX);
                 let status = api!(RedisModule_ReplyWithArray(self.raw, len));
-                for code in codes.iter().map(Code::as_bytes) {
+                for code in codes {
                     api!(RedisModule_ReplyWithStringBuffer(self.raw, code.as_ptr().cast(), code.len()));
                 }
                 status

@@ -16,9 +16,9 @@ fn printable(count: u8) -> Vec<u8> {
 }
 
 /// The number that a code is, by another way than `read`.
-fn value(symbols: &[u8], code: Code) -> usize {
+fn value(symbols: &[u8], code: &[u8]) -> usize {
     let place = |symbol: &u8| symbols.iter().position(|other| other == symbol).unwrap();
-    code.as_bytes().iter().fold(0, |value, symbol| value * symbols.len() + place(symbol))
+    code.iter().fold(0, |value, symbol| value * symbols.len() + place(symbol))
 }
 
 /// Every alphabet size and length with a space of at most this many codes.
@@ -34,11 +34,11 @@ fn every_space_up_to_2_16_is_permuted_one_to_one() {
         let mut seen = vec![false; usize::try_from(codes.space()).unwrap()];
         for ordinal in 0..codes.space() {
             let code = codes.encode(ordinal).unwrap();
-            assert_eq!(code.as_bytes().len(), usize::from(codes.length()));
-            let value = value(&symbols, code);
+            assert_eq!(code.len(), usize::from(codes.length()));
+            let value = value(&symbols, &code);
             assert!(!seen[value], "{codes:?}: {code:?} twice, the second time for {ordinal}");
             seen[value] = true;
-            assert_eq!(codes.decode(code.as_bytes()), Some(ordinal), "{codes:?}: {code:?}");
+            assert_eq!(codes.decode(&code), Some(ordinal), "{codes:?}: {code:?}");
         }
         assert!(seen.into_iter().all(|seen| seen), "{codes:?}: a code that no ordinal has");
         assert_eq!(codes.encode(codes.space()), None);
@@ -58,7 +58,7 @@ fn large_spaces_come_back_at_their_ends_and_in_between() {
             let max = codes.space() - 1;
             for ordinal in [0, 1, max - 1, max].into_iter().chain((0..200).map(|_| random.random_range(0..=max))) {
                 let code = codes.encode(ordinal).unwrap();
-                assert_eq!(codes.decode(code.as_bytes()), Some(ordinal), "{codes:?}: {code:?}");
+                assert_eq!(codes.decode(&code), Some(ordinal), "{codes:?}: {code:?}");
             }
             for beyond in [max + 1, max + 2, u64::MAX] {
                 assert_eq!(codes.encode(beyond), None, "{codes:?}");
@@ -72,9 +72,40 @@ fn the_halves_hold_the_space_and_little_more() {
     let powers = (2..=94u64).flat_map(|count| (1..=SPACE_MAX.ilog(count)).map(move |length| count.pow(length)));
     for space in powers.chain(2..5_000).chain(SPACE_MAX - 1_000..=SPACE_MAX) {
         let (a, b) = halves(space);
-        assert!(a.get() < 1 << 32 && b <= a && a.get() % 2 == 0, "{space}: {a} x {b}");
-        let held = a.get().checked_mul(b.get()).unwrap();
-        assert!(held >= space && held - space < a.get(), "{space}: {a} x {b}");
+        assert!(a < NonZeroU32::MAX && b <= a && a.get() % 2 == 0, "{space}: {a} x {b}");
+        let held = u64::from(a.get()) * u64::from(b.get());
+        assert!(held >= space && held - space < u64::from(a.get()), "{space}: {a} x {b}");
+    }
+}
+
+#[test]
+fn many_codes_at_once_are_those_of_each() {
+    let spaces = [codes(b"ab", 8, b"many"), codes(b"0123456789", 4, b"many"), codes(BASE62, 10, b"many")];
+    for (codes, count) in spaces.iter().flat_map(|codes| [0, 1, 63, 64, 65, 200, 300].map(|count| (codes, count))) {
+        for first in [0, 100, codes.space() - count.min(codes.space()), codes.space() - 1, codes.space(), u64::MAX] {
+            let each: Vec<u8> = (0..count).filter_map(|n| codes.encode(first.checked_add(n)?)).flatten().collect();
+            assert_eq!(codes.encode_all(first, count), each, "{codes:?}: {count} from {first}");
+        }
+    }
+}
+
+#[test]
+fn digits_are_those_that_division_gives() {
+    let mut random = StdRng::seed_from_u64(2);
+    for radix in 2..=94u64 {
+        for length in 1..=SPACE_MAX.ilog(radix) {
+            let (space, digits) = (radix.pow(length), Digits::new(radix.pow(length), radix.try_into().unwrap()));
+            let ends = (0..length).flat_map(|place| {
+                let unit = radix.pow(place);
+                let multiple = random.random_range(0..space) / unit * unit;
+                [unit, unit - 1, space - unit, multiple, multiple.saturating_sub(1), multiple + unit - 1]
+            });
+            for value in ends.chain([0, space - 1]).filter(|&value| value < space) {
+                let divided: Vec<u64> = (0..length).rev().map(|place| value / radix.pow(place) % radix).collect();
+                let given: Vec<u64> = digits.of(value).zip(0..length).map(|(digit, _)| digit).collect();
+                assert_eq!(given, divided, "{value} by {radix}");
+            }
+        }
     }
 }
 
@@ -147,7 +178,7 @@ fn golden_codes_never_change() {
         let codes = codes(symbols, length, secret);
         for &(ordinal, code) in expected {
             let made = codes.encode(ordinal).unwrap();
-            assert_eq!(made.as_bytes().escape_ascii().to_string(), code, "{codes:?}, ordinal {ordinal}");
+            assert_eq!(made.escape_ascii().to_string(), code, "{codes:?}, ordinal {ordinal}");
         }
     }
 }
@@ -307,7 +338,7 @@ fn secret_length_and_alphabet_each_change_the_codes() {
     ];
     let values: Vec<Vec<usize>> = all
         .iter()
-        .map(|codes| (0..1000).map(|n| value(codes.alphabet().symbols(), codes.encode(n).unwrap())).collect())
+        .map(|codes| (0..1000).map(|n| value(codes.alphabet().symbols(), &codes.encode(n).unwrap())).collect())
         .collect();
     for (i, one) in values.iter().enumerate() {
         for other in &values[..i] {
@@ -328,7 +359,7 @@ fn every_order_of_a_small_space_is_equally_likely() {
         let mut seen = vec![0u64; orders];
         for secret in 0..orders * 50 {
             let codes = codes(&symbols, length.into(), &secret.to_be_bytes());
-            let order: Vec<usize> = (0..codes.space()).map(|n| value(&symbols, codes.encode(n).unwrap())).collect();
+            let order: Vec<usize> = (0..codes.space()).map(|n| value(&symbols, &codes.encode(n).unwrap())).collect();
             // The place of this order among all: its Lehmer code.
             let place = (0..space).fold(0, |place, i| {
                 place * (space - i) + order[i + 1..].iter().filter(|later| **later < order[i]).count()
@@ -348,7 +379,7 @@ fn both_parities_occur_in_every_shape_of_space() {
         let mut odd = 0;
         for secret in 0..SECRETS {
             let codes = codes(&symbols, length, &secret.to_be_bytes());
-            let order: Vec<usize> = (0..codes.space()).map(|n| value(&symbols, codes.encode(n).unwrap())).collect();
+            let order: Vec<usize> = (0..codes.space()).map(|n| value(&symbols, &codes.encode(n).unwrap())).collect();
             let inversions: usize =
                 (0..order.len()).map(|i| order[i..].iter().filter(|later| **later < order[i]).count()).sum();
             odd += u32::from(inversions % 2 == 1);
@@ -387,9 +418,7 @@ fn p_independent(seen: &[u64], radix: usize) -> f64 {
 /// The places of the symbols of 100,000 consecutive codes.
 fn ranks(codes: &Codes, first: u64) -> Vec<Vec<usize>> {
     let rank = |&symbol: &u8| codes.alphabet().symbols().iter().position(|&other| other == symbol).unwrap();
-    (first..first + 100_000)
-        .map(|ordinal| codes.encode(ordinal).unwrap().as_bytes().iter().map(rank).collect())
-        .collect()
+    (first..first + 100_000).map(|ordinal| codes.encode(ordinal).unwrap().iter().map(rank).collect()).collect()
 }
 
 /// How often each pair occurs: the symbol at `before` and the one at `at`, `lag` codes later.
