@@ -76,6 +76,8 @@ pub const TIME_MS_MAX: i64 = i64::MAX / 2;
 
 /// The window of an allocator that nobody uses yet: it covers clients that ask for one id at a time.
 pub const WINDOW_MIN: u64 = 64;
+/// One of so many parts of the range is the largest window of `FENCE AUTO`: a takeover skips two of them.
+pub const WINDOW_SHARE: u64 = 64;
 
 /// The largest window unless `tallybook.fence-window-max` says otherwise: what a takeover may skip twice.
 pub const WINDOW_MAX_DEFAULT: i64 = 1 << 24;

@@ -5,9 +5,10 @@ use std::ffi::CStr;
 use tallybook_domain::effect::BlockEffect;
 use tallybook_domain::error::Kind;
 use tallybook_domain::fence::Uid;
-use tallybook_domain::idblock::{IdBlock, Issued};
+use tallybook_domain::idblock::{Asked, IdBlock, Issued, Next};
 use tallybook_domain::info::Extent;
 use tallybook_domain::memory::{BlockSize, Mover};
+use tallybook_domain::retry::Verb;
 use tallybook_domain::wire::Corrupt;
 
 static HANDLE: Handle = Handle::new();
@@ -33,19 +34,25 @@ impl ValueType for IdBlock {
 
     fn events(effect: &BlockEffect<'_>) -> [Option<&'static CStr>; 2] {
         let event = match effect {
-            effect if effect.created().is_some() => c"idblock.create",
-            BlockEffect { codes: true, .. } => c"idblock.codes",
-            BlockEffect { reserved: Some(_), .. } => c"idblock.reserve",
-            BlockEffect { advanced: Some(_), .. } => c"idblock.advance",
-            // Under a fence, a reservation that is told to nobody else; a mark that rises ahead of need, or an ADVANCE
-            // to where it stands.
-            BlockEffect { issued: Some(Issued { count: 1.., is_next: false, .. }), .. } => c"idblock.reserve",
-            BlockEffect { raised: None, pinned: None, issued, .. } if issued.is_none_or(|issued| issued.count == 0) => {
-                return [None, None];
+            effect if effect.created().is_some() => Some(c"idblock.create"),
+            BlockEffect { codes: true, .. } => Some(c"idblock.codes"),
+            BlockEffect { reserved: Some(_), .. } => Some(c"idblock.reserve"),
+            BlockEffect { advanced: Some(_), .. } => Some(c"idblock.advance"),
+            // Under a fence, what is told to nobody else.
+            BlockEffect { issued: Some(Issued { count: 1.., asked, .. }), .. } => match asked {
+                Asked::Reserve => Some(c"idblock.reserve"),
+                Asked::Codes => Some(c"idblock.codes"),
+                Asked::Next => Some(c"idblock.next"),
+            },
+            // What others know by its token alone.
+            BlockEffect { pinned: Some(pinned), .. } if pinned.fingerprint != Next.fingerprint() => {
+                Some(c"idblock.reserve")
             }
-            _ => c"idblock.next",
+            // A mark that rises ahead of need, or an ADVANCE to where it stands.
+            BlockEffect { raised: None, pinned: None, .. } => None,
+            _ => Some(c"idblock.next"),
         };
-        [Some(event), effect.low.then_some(c"idblock.low")]
+        [event, effect.low.then_some(c"idblock.low")]
     }
 
     fn warning(effect: &BlockEffect<'_>) -> Option<&'static str> {

@@ -81,6 +81,37 @@ fn the_warning_comes_at_nine_tenths() {
     }
 }
 
+/// Each restart skips what is left of two windows.
+#[test]
+fn a_short_range_outlives_restarts() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.ok("IDBLOCK.CREATE ids MAX 100");
+    assert_eq!(client.int("IDBLOCK.INFO ids fence-window"), 1);
+    for _ in 0..20 {
+        client.int("IDBLOCK.NEXT ids");
+        server.reload();
+    }
+    assert!(client.int("IDBLOCK.NEXT ids") <= 61);
+}
+
+#[test]
+fn the_warning_comes_where_a_restart_skips_past_nine_tenths() {
+    for crossing in ["IDBLOCK.RESERVE ids 20", "IDBLOCK.NEXT ids", "IDBLOCK.ADVANCE ids 950"] {
+        let server = Server::start();
+        let mut client = server.connect();
+        client.ok("IDBLOCK.CREATE ids MAX 1000 FENCE 300");
+        client.value("IDBLOCK.RESERVE ids 250");
+        client.value("IDBLOCK.RESERVE ids 300");
+        server.reload();
+        let mut events = Events::listen(&server);
+        client.value(crossing);
+        client.value("IDBLOCK.NEXT ids");
+        let low = events.drain().into_iter().filter(|(name, _)| name == "idblock.low").count();
+        assert_eq!((low, server.log().matches(LOG_LINE).count()), (1, 1), "{crossing}");
+    }
+}
+
 #[test]
 fn a_space_of_codes_ends_where_it_is_used_up() {
     let server = Server::start();

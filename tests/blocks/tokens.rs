@@ -121,3 +121,33 @@ fn a_token_outlives_the_sequence() {
     }
     assert_eq!(client.int("IDBLOCK.INFO ids tokens-tracked"), 1);
 }
+
+/// What goes to a replica is announced there by the name that it has on the primary, and nothing else is.
+#[test]
+fn a_replica_announces_what_it_is_told() {
+    for listens_to_replica in [false, true] {
+        let pair = Pair::start();
+        let mut client = pair.primary.connect();
+        for (key, options) in [("plain", ""), ("coded", "CODES 6")] {
+            client.ok(format!("IDBLOCK.CREATE {key} LOG OFF FENCE 300 {options}"));
+            client.value(format!("IDBLOCK.RESERVE {key} 1"));
+        }
+        pair.synced();
+        let mut events = Events::listen_to(if listens_to_replica { &pair.replica } else { &pair.primary }, "Ed");
+        for (command, event, is_told) in [
+            ("IDBLOCK.RESERVE plain 5 IDMP p 1", "reserve", true),
+            ("IDBLOCK.NEXT plain IDMP p 2", "next", true),
+            ("IDBLOCK.CODES coded 5 IDMP p 3", "codes", true),
+            ("IDBLOCK.RESERVE plain 5", "reserve", false),
+            ("IDBLOCK.NEXT plain", "next", false),
+            ("IDBLOCK.CODES coded 5", "codes", false),
+            ("IDBLOCK.CODES coded 290", "codes", false),
+        ] {
+            client.value(command);
+            pair.synced();
+            let names: Vec<_> = events.drain().into_iter().map(|(name, _)| name).collect();
+            let expected = if is_told || !listens_to_replica { vec![format!("idblock.{event}")] } else { vec![] };
+            assert_eq!(names, expected, "{command}, on the replica: {listens_to_replica}");
+        }
+    }
+}

@@ -151,13 +151,6 @@ impl<C: Change> Log<C> {
         self.sweep(SWEPT_BY_BOUNDS);
     }
 
-    /// Drops every entry, in constant time. The last id stays.
-    pub fn clear(&mut self) {
-        self.seal();
-        self.cut_before(self.sealed.len());
-        self.sweep(SWEPT_BY_BOUNDS);
-    }
-
     /// The entries from `start` to `end`, both inclusive, from either side. It finds the chunks by
     /// binary search, and decodes one when it gets there.
     pub fn range(&self, start: EntryId, end: EntryId) -> impl DoubleEndedIterator<Item = Entry<'_, C>> {

@@ -2,13 +2,13 @@
 //! or answers, or says in an effect what is to change.
 
 use super::window::{Growth, Stand};
-use super::{Block, Create, IdBlock, Issued, Next, Policy, Range, Reserve};
+use super::{Asked, Block, Create, IdBlock, Issued, Next, Policy, Range, Reserve};
 use crate::decision::{Decision, Form};
 use crate::effect::{BlockCreated, BlockEffect, BlockSetup, Reserved, Stamp};
 use crate::environment::Environment;
 use crate::error::{Error, Kind};
 use crate::fence::{Ticket, Wait};
-use crate::limits::{LOW_DENOMINATOR, LOW_NUMERATOR, TOKEN_LIMITS_DEFAULT};
+use crate::limits::{LOW_DENOMINATOR, LOW_NUMERATOR, TOKEN_LIMITS_DEFAULT, WINDOW_SHARE};
 use crate::permutation::Codes;
 use crate::retry::{Envelope, pin, replay};
 
@@ -96,7 +96,11 @@ impl IdBlock {
         let is_told = stamp.is_some() || self.kept.fence == Policy::Off;
         let pinned = pin(envelope.token, request, &reply);
         let reserved = is_told.then_some(reserved);
-        let effect = BlockEffect { reserved, stamp, pinned, codes: request.codes, ..taken };
+        let asked = if request.codes { Asked::Codes } else { Asked::Reserve };
+        let issued = taken.issued.map(|issued| Issued { asked, ..issued });
+        // Others hear that it was for codes where they hear of it at all.
+        let codes = request.codes && (reserved.is_some() || pinned.is_some());
+        let effect = BlockEffect { reserved, stamp, pinned, codes, issued, ..taken };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply, form })
     }
@@ -120,7 +124,7 @@ impl IdBlock {
         };
         let pinned = pin(envelope.token, &Next, &block.first);
         let raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
-        let issued = taken.issued.map(|issued| Issued { is_next: true, ..issued });
+        let issued = taken.issued.map(|issued| Issued { asked: Asked::Next, ..issued });
         let effect = BlockEffect { raised, pinned, issued, ..taken };
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply: block.first, form })
@@ -129,20 +133,20 @@ impl IdBlock {
     /// Decides on going past an id that came from elsewhere. Never backwards.
     pub fn decide_advance<'a>(&self, id: i64, environment: &'a impl Environment) -> Decided<'a, ()> {
         let target = self.range().ordinals_up_to(id);
-        let advanced = |position| BlockEffect {
+        let advanced = |position, used| BlockEffect {
             at_ms: environment.now_ms(),
             advanced: (target > position).then_some(target),
-            low: self.becomes_low(position, target),
+            low: self.becomes_low(used, target),
             stamp: self.log().filter(|_| target > position).map(|_| Stamp::new(b"", environment)),
             ..BlockEffect::default()
         };
         if self.kept.fence == Policy::Off {
             let position = self.volatile.window.position();
-            let changed = Decision::Changed { effect: advanced(position), reply: (), form: Form::Effect };
+            let changed = Decision::Changed { effect: advanced(position, position), reply: (), form: Form::Effect };
             return Ok(if target <= position { Decision::Unchanged(()) } else { changed });
         }
         let stand = self.stand_as_primary(environment)?;
-        let effect = advanced(stand.position);
+        let effect = advanced(stand.position, self.known_used(&stand));
         let position = stand.position.max(target);
         if target <= stand.safe && !stand.is_doubted {
             // Whoever refuses to acknowledge until the allocator stands there has to hear of it, even if it always did.
@@ -216,8 +220,13 @@ impl IdBlock {
             (Policy::Fixed(size), None) => size,
             (Policy::Fixed(ms), Some(clock)) => clock.span(ms),
             (_, Some(clock)) => clock.span(crate::limits::CLOCK_WINDOW_MS),
-            (_, None) => self.volatile.window.size(),
+            (_, None) => self.volatile.window.size().min(self.window_max(u64::MAX)),
         }
+    }
+
+    /// The largest window, as far as a short range allows.
+    fn window_max(&self, configured: u64) -> u64 {
+        configured.min(self.range().capacity() / WINDOW_SHARE).max(1)
     }
 
     fn take<'a>(&self, count: u64, at_least: u64, environment: &'a impl Environment) -> Result<Taken<'a>, Error> {
@@ -264,13 +273,13 @@ impl IdBlock {
     ) -> Taken<'a> {
         let end = reserved.end().unwrap_or(u64::MAX);
         if end <= stand.safe {
-            let stand = Stand { position: end, ..*stand };
-            let raise = self.is_due(&stand, end).then(|| self.raise(&stand, 0, false, environment));
+            let taken = Stand { position: end, ..*stand };
+            let raise = self.is_due(&taken, end).then(|| self.raise(&taken, 0, false, environment));
             let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
-            let issued = Issued { raise: raised, ..issued(&stand, end, reserved.count) };
+            let issued = Issued { raise: raised, ..issued(&taken, end, reserved.count) };
             let effect = BlockEffect {
                 at_ms: environment.now_ms(),
-                low: self.becomes_low(reserved.first, end),
+                low: self.becomes_low(stand.position, end),
                 windowed: raise.and_then(|raise| raise.windowed),
                 issued: Some(issued),
                 ..BlockEffect::default()
@@ -306,7 +315,7 @@ impl IdBlock {
         environment: &impl Environment,
     ) -> BlockEffect<'static> {
         let (now_ms, standing) = (environment.now_ms(), environment.standing());
-        let growth = Growth { now_ms, size_max: standing.window_max, stalled };
+        let growth = Growth { now_ms, size_max: self.window_max(standing.window_max), stalled };
         let size = self.volatile.window.next_size(self.kept.fence, self.kept.clock, stand, growth);
         let next = self.not_below_clock(stand.position, environment);
         let begin = if self.kept.clock.is_some() { next } else { stand.top };
@@ -316,10 +325,16 @@ impl IdBlock {
         let mark = mark.min(self.range().capacity());
         BlockEffect {
             at_ms: now_ms,
+            low: self.becomes_low(self.known_used(stand), stand.position),
             windowed: Some((mark, stand.position)),
             issued: Some(Issued { raise: Some((standing.next, size)), ..issued(stand, stand.position, 0) }),
             ..BlockEffect::default()
         }
+    }
+
+    /// Up to where ids are known to be used. At the beginning of a term, some between there and the mark are skipped.
+    fn known_used(&self, stand: &Stand<'_>) -> u64 {
+        if stand.has_begun { stand.position } else { self.kept.drawn }
     }
 
     fn becomes_low(&self, position: u64, end: u64) -> bool {
@@ -335,7 +350,7 @@ impl IdBlock {
 
 fn issued(stand: &Stand<'_>, position: u64, count: u64) -> Issued {
     let Stand { term, safe, lost, .. } = *stand;
-    Issued { term, position, safe, count, is_next: false, raise: None, lost }
+    Issued { term, position, safe, count, asked: Asked::default(), raise: None, lost }
 }
 
 /// Ids below a safe mark are nobody's business but this process's, unless something else comes with them.

@@ -41,7 +41,7 @@ mod window;
 pub use clock::Clock;
 pub use range::{Block, Range};
 pub use request::{Create, Next, Reserve};
-pub use window::{Issued, Policy};
+pub use window::{Asked, Issued, Policy};
 
 use crate::audit::{BlockChange, Entry, Log};
 use crate::effect::{BlockEffect, Reserved};

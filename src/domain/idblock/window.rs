@@ -70,12 +70,24 @@ pub struct Issued {
     pub safe: u64,
     /// How many ids were handed out.
     pub count: u64,
-    /// Whether that was one, asked for by NEXT.
-    pub is_next: bool,
+    /// What they were asked for by.
+    pub asked: Asked,
     /// The raise that the effect makes, and the window that led to it.
     pub raise: Option<(Ticket, u64)>,
     /// How many ids were skipped by takeovers.
     pub lost: u64,
+}
+
+/// What ids are asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// RESERVE.
+    #[default]
+    Reserve,
+    /// CODES.
+    Codes,
+    /// NEXT.
+    Next,
 }
 
 /// The window of one allocator, as this process knows it.
@@ -193,7 +205,7 @@ impl Window {
         let two_seconds = used.saturating_mul(2_000).checked_div(elapsed_ms.into()).unwrap_or(0);
         let measured = if stand.has_begun { u64::try_from(two_seconds).unwrap_or(u64::MAX) } else { 0 };
         let grown = if growth.stalled && stand.has_begun { self.size().saturating_mul(2) } else { self.size() / 2 };
-        measured.max(grown).clamp(WINDOW_MIN, growth.size_max.max(WINDOW_MIN))
+        measured.max(grown).clamp(WINDOW_MIN.min(growth.size_max), growth.size_max)
     }
 
     /// Bytes on the heap.

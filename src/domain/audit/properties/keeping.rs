@@ -170,23 +170,6 @@ fn a_lowered_bound_holds_at_once_and_frees_by_and_by() {
 }
 
 #[test]
-fn a_cleared_log_keeps_its_last_id() {
-    let mut log = stream(1000, Retention::default(), one_of_50);
-    let last = log.last_id();
-    log.clear();
-    assert_eq!((log.len(), log.bytes(), log.first_id(), log.last_id()), (0, 0, None, last));
-    assert_eq!(log.range(EntryId::MIN, EntryId::MAX).count(), 0);
-    let (head, chunks) = stored(&log);
-    assert!(chunks.is_empty());
-    assert_eq!(load(&head, &chunks).as_ref(), Ok(&log));
-    let change = CounterChange { op: CounterOp::Incr, delta: 1, value: 7 };
-    assert!(log.append(&Entry { id: last, change, user: b"", client: b"", note: b"" }).is_err());
-    let id = log.next_id(0).unwrap();
-    log.append(&Entry { id, change, user: b"", client: b"", note: b"" }).unwrap();
-    assert_eq!((log.len(), log.first_id()), (1, Some(id)));
-}
-
-#[test]
 fn ids_increase_also_when_the_clock_steps_back() {
     let mut log = Log::new(Retention::default());
     let id = |ms, seq| EntryId { ms, seq };
