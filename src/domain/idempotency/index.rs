@@ -154,7 +154,7 @@ fn make_room<'a>(table: &mut HashTable<u32>, seed: &RandomState, key_of: &impl F
     }
     let buckets = table.num_buckets();
     let full = buckets.saturating_sub(buckets / 8);
-    let crowded = table.len() >= full.saturating_sub(full / 32);
+    let crowded = table.len() >= full.saturating_sub(full / 16);
     rebuild(table, if crowded { full.saturating_add(1) } else { full }, seed, key_of);
 }
 

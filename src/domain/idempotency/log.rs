@@ -155,10 +155,12 @@ impl Log {
         let mut offset = 0;
         if let Some(last) = self.segments.back_mut() {
             offset = last.bytes.len();
-            // Powers of two: a key with few tokens stays small, a full segment has no slack.
+            // Powers of two: a key with few tokens stays small, a full segment has no slack. One with many
+            // grows by a segment at once.
             let len = offset.saturating_add(longest);
             if len > last.bytes.capacity() {
-                last.bytes.reserve_exact(len.next_power_of_two().saturating_sub(offset));
+                let capacity = if index > 1 { to_usize(u64::from(SEGMENT_LEN)) } else { len.next_power_of_two() };
+                last.bytes.reserve_exact(capacity.saturating_sub(offset));
             }
             put_u64(&mut last.bytes, record.at_ms.saturating_sub(last.base_ms));
             put_u64(&mut last.bytes, tag);

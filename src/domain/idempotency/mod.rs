@@ -45,10 +45,11 @@ pub const REPLY_LEN_MAX: usize = 255;
 /// Highest `count_max`: so many of the longest records still have distinct 32-bit addresses.
 pub const COUNT_MAX: u64 = TOKEN_COUNT_MAX.unsigned_abs();
 
-/// Dead records swept by one call: at least, at most, and one of so many in between. The least keeps
-/// up with one death a call; the share keeps a trickle of calls from holding on to the memory of a
-/// flood; the most keeps the call short (about 50 us).
-const SWEEP_MIN: u64 = 4;
+/// Dead records swept by one call: at least, at most, and one of so many in between. Fewer than the
+/// least wait for each other, as the misses of the cache that each costs overlap then; the share keeps
+/// a trickle of calls from holding on to the memory of a flood; the most keeps the call short (about
+/// 50 us).
+const SWEEP_MIN: u64 = 16;
 const SWEEP_MAX: u64 = 512;
 const SWEEP_SHARE: u64 = 64;
 
@@ -289,6 +290,9 @@ impl Tokens {
     }
 
     fn sweep(&mut self) {
+        if self.log.dead() < SWEEP_MIN {
+            return;
+        }
         for _ in 0..(self.log.dead() / SWEEP_SHARE).clamp(SWEEP_MIN, SWEEP_MAX) {
             let Some((address, record, after)) = self.log.oldest_dead() else { return };
             let producer = record.producer;
