@@ -6,6 +6,7 @@
 //!   FLOOR.NEXT key            opens the key, counts, replies
 //!   FLOOR.INCR key delta      the same, and replicates as it came, tells of the change
 //!   FLOOR.LOG key delta       the same, but reads the clock, asks who calls, and replicates another command with that
+//!   FLOOR.RESERVE key delta   the same, and an array of four replies
 //!   FLOOR.MINCR key delta ..  INCR for each key, and an array of replies
 //!   FLOOR.STRINGS count       an array of so many bulk strings of 8 bytes
 //! ```
@@ -84,6 +85,19 @@ unsafe extern "C" fn incr(context: *mut RedisModuleCtx, argv: Strings, _: c_int)
 }
 
 unsafe extern "C" fn log(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
+    api!(RedisModule_ReplyWithLongLong(context, logged(context, argv)))
+}
+
+unsafe extern "C" fn reserve(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
+    let value = logged(context, argv);
+    api!(RedisModule_ReplyWithArray(context, 4));
+    for number in [value, value, 1, 1] {
+        api!(RedisModule_ReplyWithLongLong(context, number));
+    }
+    0
+}
+
+fn logged(context: *mut RedisModuleCtx, argv: Strings) -> i64 {
     let name = argument(argv, 1);
     let id = api!(RedisModule_GetClientId(context));
     let user = api!(RedisModule_GetClientUserNameById(context, id));
@@ -99,7 +113,7 @@ unsafe extern "C" fn log(context: *mut RedisModuleCtx, argv: Strings, _: c_int) 
             api!(RedisModule_FreeString(null_mut(), text));
         }
     }
-    api!(RedisModule_ReplyWithLongLong(context, value))
+    value
 }
 
 /// What replicas of this module execute: nothing that matters here.
@@ -144,11 +158,12 @@ unsafe extern "C" fn free(value: *mut c_void) {
 
 type Command = unsafe extern "C" fn(*mut RedisModuleCtx, Strings, c_int) -> c_int;
 
-const COMMANDS: [(&CStr, &CStr, [c_int; 3], Command); 7] = [
+const COMMANDS: [(&CStr, &CStr, [c_int; 3], Command); 8] = [
     (c"floor.get", c"readonly fast", [1, 1, 1], get),
     (c"floor.next", c"write fast deny-oom", [1, 1, 1], next),
     (c"floor.incr", c"write fast deny-oom", [1, 1, 1], incr),
     (c"floor.log", c"write fast deny-oom", [1, 1, 1], log),
+    (c"floor.reserve", c"write fast deny-oom", [1, 1, 1], reserve),
     (c"floor.effect", c"write", [1, 1, 1], effect),
     (c"floor.mincr", c"write deny-oom", [1, -1, 2], mincr),
     (c"floor.strings", c"readonly", [0, 0, 0], strings),

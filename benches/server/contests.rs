@@ -99,6 +99,7 @@ pub fn contests() -> Vec<Contest> {
     let reserve = format!("IDBLOCK.RESERVE {BLOCK} 1000");
     let hundred = format!("IDBLOCK.CODES {BLOCK} 100");
     let (incr_floor, log_floor) = (format!("{} 1", floor("INCR")), format!("{} 1", floor("LOG")));
+    let reserve_floor = format!("{} 1000", floor("RESERVE"));
     let token_floor = format!("{log_floor} IDMP worker-1 {TOKEN}");
     let mincr_floor = format!("FLOOR.MINCR{}", pairs("floor", 64));
     vec![
@@ -130,7 +131,7 @@ pub fn contests() -> Vec<Contest> {
         ),
         pair("mincr", &[], mincr(64), incrby(), mincr_floor, 3.0),
         Contest { goals: [1.0, 1.2, 1.2], ..pair("next", &block, next(), incrby(), floor("NEXT"), 1.0) },
-        pair("reserve", &block, side("RESERVE 1000, default log", reserve, 1.0), incrby(), log_floor, 0.60),
+        pair("reserve", &block, side("RESERVE 1000, default log", reserve, 1.0), incrby(), reserve_floor, 0.60),
         pair("codes", &codes, side("CODES 100, codes", hundred, 100.0), incrby(), "FLOOR.STRINGS 100".to_owned(), 5.0),
         Contest { pipeline: 1, ..pair("incr-alone", &[], incr("INCR, no pipeline"), incrby(), incr_floor, 0.98) },
         Contest {

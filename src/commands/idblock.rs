@@ -4,8 +4,9 @@ use super::args::{Options, exactly, integer, is, once, required, within};
 use super::info::fields_reply;
 use super::log::{LogEntry, range};
 use crate::config::log_default;
-use crate::host::{Args, Context, Key, Live, Reply, conclude, execute, open, read};
+use crate::host::{Args, Context, Key, Live, Reply, conclude, execute, narrow, open, read};
 use tallybook_domain::audit::{BlockChange, Entry};
+use tallybook_domain::decision::Decision;
 use tallybook_domain::error::Error;
 use tallybook_domain::idblock::{Block, Clock, Create, IdBlock, Policy, Reserve};
 use tallybook_domain::limits::{
@@ -128,8 +129,8 @@ fn codes<'a>(given: &Given<'a>) -> Result<CodesGiven<'a>, Error> {
 /// IDBLOCK.RESERVE key count [ATLEAST n] [IDMP producer token] [NOTE text]
 pub fn reserve(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let (_, block) = reserved(context, args, false)?;
-    let [increment, count] = [block.increment, block.count].map(Reply::wide);
-    Ok(Reply::Array(vec![Reply::Int(block.first), Reply::Int(block.last), increment, count]))
+    let [increment, count] = [block.increment, block.count].map(narrow);
+    Ok(Reply::Ints([block.first, block.last, increment, count].into()))
 }
 
 /// IDBLOCK.CODES key count [ATLEAST n] [IDMP producer token] [NOTE text]
@@ -144,10 +145,10 @@ fn reserved(context: &Context, args: &Args<'_>, codes: bool) -> Result<(Reply, B
     let slot = open::<IdBlock>(context, args.key(1)?)?;
     let environment = Live::new(context, log_default);
     let allocator = slot.require()?;
-    let decision = allocator.decide_reserve(&request, &envelope, &environment)?;
-    let shown = decision.reply().filter(|_| codes).map_or(Reply::Nil, |block| codes_in(allocator, block));
-    let block = conclude(context, slot, Ok(decision))?;
-    Ok((shown, block))
+    let decided = allocator.decide_reserve(&request, &envelope, &environment);
+    let block = decided.as_ref().ok().and_then(Decision::reply).filter(|_| codes);
+    let shown = block.map_or(Reply::Nil, |block| codes_in(allocator, block));
+    conclude(context, slot, decided).map(|block| (shown, block))
 }
 
 fn codes_in(allocator: &IdBlock, block: &Block) -> Reply {

@@ -4,8 +4,9 @@ use super::args::{Options, exactly, integer, is, once, required, within};
 use super::info::fields_reply;
 use super::log::{LogEntry, range};
 use crate::config::log_default;
-use crate::host::{Args, Context, Live, Reply, Step, conclude, conclude_all, execute, open, read};
+use crate::host::{Args, Context, Live, Reply, Step, conclude, conclude_all, execute, narrow, open, read};
 use foldhash::quality::RandomState;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use tallybook_domain::audit::{CounterChange, Entry};
 use tallybook_domain::bounds::Bounds;
@@ -65,7 +66,10 @@ pub fn increx(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let environment = Live::new(context, log_default);
     let decided = Counter::decide_increx(slot.value(), slot.expires_ms(), &request, &envelope, &environment);
     let (value, applied) = conclude(context, slot, decided)?;
-    Ok(Reply::Array(vec![value.map_or(Reply::Nil, Reply::Int), Reply::Int(applied)]))
+    Ok(match value {
+        Some(value) => Reply::Ints([value, applied].as_slice().into()),
+        None => Reply::Array(vec![Reply::Nil, Reply::Int(applied)]),
+    })
 }
 
 fn parse_increx<'a>(args: &Args<'a>) -> Result<(IncrEx, Envelope<'a>), Error> {
@@ -133,14 +137,14 @@ pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
         additions.push((slot, delta));
     }
     let mut adding: Vec<_> = slots.iter().map(|slot| Adding::to(slot.value())).collect();
-    let (mut replies, mut form) = (Vec::with_capacity(additions.len()), Form::Request);
+    let (mut replies, mut form) = (SmallVec::with_capacity(additions.len()), Form::Request);
     let mut steps = Vec::with_capacity(additions.len());
     for (slot, delta) in additions {
         let adding = adding.get_mut(slot).ok_or(Error::Internal)?;
         match adding.decide(delta, &Envelope::default(), &environment)? {
-            Decision::Unchanged(value) => replies.push(Reply::Int(value)),
+            Decision::Unchanged(value) => replies.push(value),
             Decision::Changed { effect, reply, form: this } => {
-                replies.push(Reply::Int(reply));
+                replies.push(reply);
                 steps.push(Step { slot, effect });
                 form = if this == Form::Effect { this } else { form };
             }
@@ -148,7 +152,7 @@ pub fn mincr(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
         }
     }
     conclude_all(context, slots, steps, form)?;
-    Ok(Reply::Array(replies))
+    Ok(Reply::Ints(replies))
 }
 
 /// The index of each key, and what is to be added to it.
@@ -338,7 +342,7 @@ pub fn holds(context: &Context, args: &Args<'_>) -> Result<Reply, Error> {
     let pending = slot.value().and_then(Counter::holds).into_iter().flat_map(|holds| holds.pending(due_ms));
     let shown = pending
         .take(count)
-        .map(|hold| Reply::Array(vec![Reply::wide(hold.id), Reply::Int(hold.amount), Reply::wide(hold.deadline_ms)]));
+        .map(|hold| Reply::Ints([narrow(hold.id), hold.amount, narrow(hold.deadline_ms)].as_slice().into()));
     Ok(Reply::Array(shown.collect()))
 }
 

@@ -5,6 +5,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::idempotency::{Fingerprint, Remembered, Token, Tokens};
 use crate::wire::{Corrupt, Reader, put_i64, put_u64};
+use smallvec::SmallVec;
 
 /// What a change carries besides itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,13 +25,13 @@ pub trait Verb {
 /// A reply that can be given again.
 pub trait Repeatable: Sized {
     /// Appends it, at most 255 bytes.
-    fn put(&self, out: &mut Vec<u8>);
+    fn put(&self, out: &mut impl Extend<u8>);
     /// Reads what `put` wrote.
     fn take(reader: &mut Reader<'_>) -> Result<Self, Corrupt>;
 }
 
 impl Repeatable for i64 {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Extend<u8>) {
         put_i64(out, *self);
     }
 
@@ -40,7 +41,7 @@ impl Repeatable for i64 {
 }
 
 impl Repeatable for u64 {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Extend<u8>) {
         put_u64(out, *self);
     }
 
@@ -70,7 +71,7 @@ pub fn replay<R: Repeatable>(
 /// The token as the effect of the first attempt carries it.
 pub fn pin<'a, R: Repeatable>(token: Option<Token<'a>>, verb: &impl Verb, reply: &R) -> Option<Pinned<'a>> {
     token.map(|token| {
-        let mut bytes = Vec::with_capacity(16);
+        let mut bytes = SmallVec::new();
         reply.put(&mut bytes);
         Pinned { token, fingerprint: verb.fingerprint(), reply: bytes }
     })

@@ -28,17 +28,17 @@ impl std::error::Error for Corrupt {}
 
 /// Appends `value`, 1 to 10 bytes.
 #[inline]
-pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_u64(out: &mut impl Extend<u8>, mut value: u64) {
     while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
+        out.extend([value.to_le_bytes()[0] | 0x80]);
         value >>= 7;
     }
-    out.push(value.to_le_bytes()[0]);
+    out.extend([value.to_le_bytes()[0]]);
 }
 
 /// Appends `value` in zigzag, 1 to 10 bytes.
 #[inline]
-pub fn put_i64(out: &mut Vec<u8>, value: i64) {
+pub fn put_i64(out: &mut impl Extend<u8>, value: i64) {
     put_u64(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 

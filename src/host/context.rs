@@ -3,6 +3,7 @@
 use super::count;
 use super::server_log;
 use redis_module::raw::{REDISMODULE_CTX_FLAGS_CLUSTER, RedisModuleCtx, RedisModuleString};
+use smallvec::SmallVec;
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -81,6 +82,8 @@ pub enum Reply {
     Bulk(Vec<u8>),
     /// Nil.
     Nil,
+    /// An array of integers.
+    Ints(SmallVec<[i64; 4]>),
     /// An array.
     Array(Vec<Reply>),
     /// An array of bulk strings of so many bytes each, given one after the other.
@@ -99,9 +102,14 @@ impl Reply {
 
     /// An integer that may be wider than a reply can be; it stops at the largest.
     pub fn wide(number: impl Into<i128>) -> Reply {
-        let number = number.into();
-        Reply::Int(i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX }))
+        Reply::Int(narrow(number))
     }
+}
+
+/// The nearest number that a reply can be.
+pub fn narrow(number: impl Into<i128>) -> i64 {
+    let number = number.into();
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
 
 impl<'a> Args<'a> {
@@ -220,6 +228,11 @@ impl Context {
         Reply::Sent
     }
 
+    /// The head of an array.
+    fn reply_array(&self, len: usize) -> c_int {
+        api!(RedisModule_ReplyWithArray(self.raw, c_long::try_from(len).unwrap_or(c_long::MAX)))
+    }
+
     fn reply(&self, reply: Reply) {
         match reply {
             Reply::Int(value) => api!(RedisModule_ReplyWithLongLong(self.raw, value)),
@@ -234,16 +247,21 @@ impl Context {
             Reply::Sent | Reply::Later => 0,
             Reply::Codes(symbols, length) => {
                 let codes = symbols.chunks_exact(usize::from(length).max(1));
-                let len = c_long::try_from(codes.len()).unwrap_or(c_long::MAX);
-                let status = api!(RedisModule_ReplyWithArray(self.raw, len));
+                let status = self.reply_array(codes.len());
                 for code in codes {
                     api!(RedisModule_ReplyWithStringBuffer(self.raw, code.as_ptr().cast(), code.len()));
                 }
                 status
             }
+            Reply::Ints(values) => {
+                let status = self.reply_array(values.len());
+                for value in values {
+                    api!(RedisModule_ReplyWithLongLong(self.raw, value));
+                }
+                status
+            }
             Reply::Array(items) => {
-                let len = c_long::try_from(items.len()).unwrap_or(c_long::MAX);
-                let status = api!(RedisModule_ReplyWithArray(self.raw, len));
+                let status = self.reply_array(items.len());
                 items.into_iter().for_each(|item| self.reply(item));
                 status
             }

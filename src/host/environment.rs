@@ -21,6 +21,7 @@ use tallybook_domain::memory::BlockSize;
 pub struct Live<'c> {
     context: &'c Context,
     log_default: fn() -> Option<Retention>,
+    flags: OnceCell<u32>,
     now_ms: OnceCell<u64>,
     caller: OnceCell<(Text, Text)>,
 }
@@ -28,7 +29,11 @@ pub struct Live<'c> {
 impl<'c> Live<'c> {
     /// The environment of the command of `context`; `log_default` reads the setting.
     pub fn new(context: &'c Context, log_default: fn() -> Option<Retention>) -> Self {
-        Live { context, log_default, now_ms: OnceCell::new(), caller: OnceCell::new() }
+        Live { context, log_default, flags: OnceCell::new(), now_ms: OnceCell::new(), caller: OnceCell::new() }
+    }
+
+    fn flags(&self) -> u32 {
+        *self.flags.get_or_init(|| self.context.flags())
     }
 }
 
@@ -38,11 +43,11 @@ impl Environment for Live<'_> {
     }
 
     fn is_replica(&self) -> bool {
-        is_replica(self.context)
+        self.flags() & REDISMODULE_CTX_FLAGS_SLAVE != 0
     }
 
     fn caller(&self) -> Caller<'_> {
-        let (user, client) = self.caller.get_or_init(|| caller(self.context));
+        let (user, client) = self.caller.get_or_init(|| caller(self.context, self.flags()));
         Caller { user: user.bytes(), client: client.bytes() }
     }
 
@@ -105,7 +110,7 @@ pub(super) fn random_u64() -> u64 {
 
 /// The ACL user of the caller; nothing for a primary, the AOF, and clients that another module made up.
 pub(super) fn user_name(context: &Context) -> Option<Text> {
-    let (user, _) = user(context);
+    let (user, _) = user(context, context.flags());
     (!user.0.is_null()).then_some(user)
 }
 
@@ -134,14 +139,14 @@ const REDIS_8: c_int = 0x0008_0000;
 /// Inside a script the client is the interpreter's own, so there is only a user, and the direct
 /// question is safe. Everywhere else the client is looked up by its id: a client that another module
 /// made up is not found then, where the direct question would read through a null pointer on 7.0.
-fn caller(context: &Context) -> (Text, Text) {
-    let (user, client) = user(context);
+fn caller(context: &Context, flags: u32) -> (Text, Text) {
+    let (user, client) = user(context, flags);
     (user, client.map_or_else(Text::none, |id| Text(api!(RedisModule_GetClientNameById(context.raw, id)))))
 }
 
 /// The ACL user, and the id of the client where it is not an interpreter's own.
-fn user(context: &Context) -> (Text, Option<u64>) {
-    let (raw, flags) = (context.raw, context.flags());
+fn user(context: &Context, flags: u32) -> (Text, Option<u64>) {
+    let raw = context.raw;
     if flags & OBEYING != 0 {
         return (Text::none(), None);
     }

@@ -38,7 +38,7 @@ mod value_type;
 pub use bus::{Request, gather};
 pub use commit::{Step, conclude, conclude_all, execute};
 pub use config::{Flag, Number, Text};
-pub use context::{Args, Context, Key, Reply};
+pub use context::{Args, Context, Key, Reply, narrow};
 pub use environment::{Live, is_obeying, is_replica};
 pub use keyspace::{open, read};
 pub use load::Loader;

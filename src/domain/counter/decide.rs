@@ -19,7 +19,7 @@ type Decided<'a, R> = Result<Decision<CounterEffect<'a>, R>, Error>;
 pub type Applied = (Option<i64>, i64);
 
 impl Repeatable for Applied {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Extend<u8>) {
         let (value, applied) = *self;
         put_i64(out, value.unwrap_or(0));
         put_i64(out, applied);

@@ -56,6 +56,7 @@ use crate::environment::Environment;
 use crate::idempotency::{Fingerprint, Limits, REPLY_LEN_MAX, Token};
 use crate::limits::NAME_LEN_MAX;
 use crate::wire::{Corrupt, Reader, put_bytes, put_u64};
+use smallvec::SmallVec;
 
 const VERSION: u8 = 1;
 
@@ -123,7 +124,7 @@ pub struct Pinned<'a> {
     /// What the call was.
     pub fingerprint: Fingerprint,
     /// What it was answered.
-    pub reply: Vec<u8>,
+    pub reply: SmallVec<[u8; 24]>,
 }
 
 /// What becomes of the expiry of the key.
@@ -283,7 +284,7 @@ fn take_pinned<'a>(reader: &mut Reader<'a>) -> Result<Pinned<'a>, Corrupt> {
     let (producer, token) = (reader.bytes(NAME_LEN_MAX)?, reader.bytes(NAME_LEN_MAX)?);
     let token = Token::new(producer, token).ok_or(Corrupt("no such token"))?;
     let fingerprint = Fingerprint::from_bytes(reader.array()?);
-    Ok(Pinned { token, fingerprint, reply: reader.bytes(REPLY_LEN_MAX)?.to_vec() })
+    Ok(Pinned { token, fingerprint, reply: reader.bytes(REPLY_LEN_MAX)?.into() })
 }
 
 fn put_expiry(expiry: Option<Expiry>, out: &mut Vec<u8>) {

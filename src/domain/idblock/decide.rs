@@ -16,8 +16,8 @@ type Decided<'a, R> = Result<Decision<BlockEffect<'a>, R>, Error>;
 
 /// Ids that can be handed out now, or a wait until they can.
 enum Taken<'a> {
-    /// The ids, and what has to change with them.
-    Now(Reserved, Block, BlockEffect<'a>),
+    /// The ids.
+    Now(Reserved, Block),
     /// The mark that may have to be raised for it, and what to wait for.
     Later(Option<BlockEffect<'a>>, Box<Wait>),
 }
@@ -87,20 +87,18 @@ impl IdBlock {
                 Err(Error::Internal)
             };
         }
-        let (reserved, reply, taken) = match self.take(request.count, request.at_least, environment)? {
-            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+        let asked = if request.codes { Asked::Codes } else { Asked::Reserve };
+        let mut effect = BlockEffect::default();
+        let (reserved, reply) = match self.take(asked, [request.count, request.at_least], &mut effect, environment)? {
+            Taken::Now(reserved, block) => (reserved, block),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
-        let stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
+        effect.stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
+        effect.pinned = pin(envelope.token, request, &reply);
         // Under a fence a reservation is known to others by its log entry alone.
-        let is_told = stamp.is_some() || self.kept.fence == Policy::Off;
-        let pinned = pin(envelope.token, request, &reply);
-        let reserved = is_told.then_some(reserved);
-        let asked = if request.codes { Asked::Codes } else { Asked::Reserve };
-        let issued = taken.issued.map(|issued| Issued { asked, ..issued });
+        effect.reserved = Some(reserved).filter(|_| effect.stamp.is_some() || self.kept.fence == Policy::Off);
         // Others hear that it was for codes where they hear of it at all.
-        let codes = request.codes && (reserved.is_some() || pinned.is_some());
-        let effect = BlockEffect { reserved, stamp, pinned, codes, issued, ..taken };
+        effect.codes = request.codes && (effect.reserved.is_some() || effect.pinned.is_some());
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply, form })
     }
@@ -118,14 +116,13 @@ impl IdBlock {
         if let Some(reply) = replay(self.tokens(), envelope.token, &Next, environment)? {
             return Ok(Decision::Unchanged(reply));
         }
-        let (reserved, block, taken) = match self.take(1, 1, environment)? {
-            Taken::Now(reserved, block, effect) => (reserved, block, effect),
+        let mut effect = BlockEffect::default();
+        let (reserved, block) = match self.take(Asked::Next, [1, 1], &mut effect, environment)? {
+            Taken::Now(reserved, block) => (reserved, block),
             Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
         };
-        let pinned = pin(envelope.token, &Next, &block.first);
-        let raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
-        let issued = taken.issued.map(|issued| Issued { asked: Asked::Next, ..issued });
-        let effect = BlockEffect { raised, pinned, issued, ..taken };
+        effect.pinned = pin(envelope.token, &Next, &block.first);
+        effect.raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
         let form = form(&effect);
         Ok(Decision::Changed { effect, reply: block.first, form })
     }
@@ -229,20 +226,27 @@ impl IdBlock {
         configured.min(self.range().capacity() / WINDOW_SHARE).max(1)
     }
 
-    fn take<'a>(&self, count: u64, at_least: u64, environment: &'a impl Environment) -> Result<Taken<'a>, Error> {
+    /// Takes a run of ids, and says in `effect` what has to change with it.
+    fn take<'a>(
+        &self,
+        asked: Asked,
+        [count, at_least]: [u64; 2],
+        effect: &mut BlockEffect<'_>,
+        environment: &'a impl Environment,
+    ) -> Result<Taken<'a>, Error> {
         if self.kept.fence == Policy::Off {
             let position = self.volatile.window.position();
             let (reserved, block) = self.run(position, count, at_least, environment)?;
-            let low = self.becomes_low(position, reserved.end().unwrap_or(u64::MAX));
-            let effect = BlockEffect { at_ms: environment.now_ms(), low, ..BlockEffect::default() };
-            return Ok(Taken::Now(reserved, block, effect));
+            effect.at_ms = environment.now_ms();
+            effect.low = self.becomes_low(position, reserved.end().unwrap_or(u64::MAX));
+            return Ok(Taken::Now(reserved, block));
         }
         let stand = self.stand_as_primary(environment)?;
         if stand.is_doubted {
             return Err(environment.doubt());
         }
         let (reserved, block) = self.run(stand.position, count, at_least, environment)?;
-        Ok(self.take_fenced(&stand, reserved, block, environment))
+        Ok(self.take_fenced(&stand, (asked, reserved, block), effect, environment))
     }
 
     /// The run of ids that begins at a position, or at the clock.
@@ -267,8 +271,8 @@ impl IdBlock {
     fn take_fenced<'a>(
         &self,
         stand: &Stand<'_>,
-        reserved: Reserved,
-        block: Block,
+        (asked, reserved, block): (Asked, Reserved, Block),
+        effect: &mut BlockEffect<'_>,
         environment: &'a impl Environment,
     ) -> Taken<'a> {
         let end = reserved.end().unwrap_or(u64::MAX);
@@ -276,15 +280,11 @@ impl IdBlock {
             let taken = Stand { position: end, ..*stand };
             let raise = self.is_due(&taken, end).then(|| self.raise(&taken, 0, false, environment));
             let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
-            let issued = Issued { raise: raised, ..issued(&taken, end, reserved.count) };
-            let effect = BlockEffect {
-                at_ms: environment.now_ms(),
-                low: self.becomes_low(stand.position, end),
-                windowed: raise.and_then(|raise| raise.windowed),
-                issued: Some(issued),
-                ..BlockEffect::default()
-            };
-            return Taken::Now(reserved, block, effect);
+            effect.at_ms = environment.now_ms();
+            effect.low = self.becomes_low(stand.position, end);
+            effect.windowed = raise.and_then(|raise| raise.windowed);
+            effect.issued = Some(Issued { asked, raise: raised, ..issued(&taken, end, reserved.count) });
+            return Taken::Now(reserved, block);
         }
         // Those who wait already come first.
         let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());

@@ -28,7 +28,7 @@ pub struct Block {
 }
 
 impl Repeatable for Block {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Extend<u8>) {
         put_i64(out, self.first);
         put_i64(out, self.last);
         put_u64(out, self.increment);

@@ -19,7 +19,7 @@ const STAMP: Stamp<'static> = Stamp { user: b"alice", client: b"", note: b"why" 
 
 fn pinned() -> Option<Pinned<'static>> {
     let fingerprint = Fingerprint::from_bytes([1, 2, 3, 4, 5, 6]);
-    Some(Pinned { token: Token::new(b"p", b"tok").unwrap(), fingerprint, reply: vec![10] })
+    Some(Pinned { token: Token::new(b"p", b"tok").unwrap(), fingerprint, reply: vec![10].into() })
 }
 
 /// Each part of a counter's effect, and its bytes behind version, kind and the time 300.
