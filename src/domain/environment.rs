@@ -52,6 +52,10 @@ pub trait Environment {
     }
     /// How many ids those wait for who wait for this allocator already.
     fn parked(&self, uid: &Uid) -> u64;
+    /// How many of these are safe, and only have to be taken yet.
+    fn owed(&self, _: &Uid) -> u64 {
+        0
+    }
     /// Whom a raise that is not safe yet waits for, in words.
     fn whom(&self) -> String;
 }

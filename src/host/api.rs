@@ -96,6 +96,7 @@ needed![
     RedisModule_GetToKeyNameFromOptCtx,
     RedisModule_InfoAddFieldULongLong,
     RedisModule_InfoAddSection,
+    RedisModule_IsBlockedReplyRequest,
     RedisModule_IsIOError,
     RedisModule_KeyType,
     RedisModule_LatencyAddSample,

@@ -88,6 +88,11 @@ impl Environment for Live<'_> {
         fence::parked(uid)
     }
 
+    fn owed(&self, uid: &Uid) -> u64 {
+        // Who has waited takes what was kept for it, in the order in which they came.
+        if api!(RedisModule_IsBlockedReplyRequest(self.context.raw)) != 0 { 0 } else { fence::owed(uid) }
+    }
+
     fn whom(&self) -> String {
         fence::whom()
     }

@@ -8,7 +8,7 @@ use super::context::{Context, Key, OwnedString, shown};
 use super::environment::now_ms;
 use super::journal::{Journal, Opened, wake};
 use super::news::{self, News};
-use super::park::{self, Client, Parked};
+use super::park::{Client, Parked};
 use super::replication::{self, Names, Role, announce, ask, is_paused, names, role};
 use super::value_type::ValueType;
 use redis_module::raw::{
@@ -73,6 +73,8 @@ struct State {
     fence: Fence,
     journal: Journal,
     parked: Vec<Parked>,
+    /// Whether some of them were woken and may have yet to be answered.
+    owes: bool,
     /// Whether the connection to the primary is to be given up.
     leaves: bool,
     /// How this server and its primary are called on this connection.
@@ -178,8 +180,8 @@ fn is_blind() -> bool {
 /// What the fence tells an allocator.
 pub fn standing() -> Standing {
     let window_max = settings().window_max;
-    let standing = with(|state| state.fence.standing(window_max));
-    Standing { has_doubts: standing.has_doubts || is_blind(), ..standing }
+    let (standing, owes) = with(|state| (state.fence.standing(window_max), state.owes));
+    Standing { has_doubts: standing.has_doubts || is_blind(), owes, ..standing }
 }
 
 /// The highest mark of an allocator that this server knows of.
@@ -199,8 +201,18 @@ pub fn is_informed() -> bool {
 
 /// How many ids are waited for already.
 pub fn parked(uid: &Uid) -> u64 {
+    wanted(uid, |_| true)
+}
+
+/// How many ids are kept for those who were woken, and whom the server has not come to yet.
+pub fn owed(uid: &Uid) -> u64 {
+    wanted(uid, Parked::is_woken)
+}
+
+fn wanted(uid: &Uid, by: impl Fn(&Parked) -> bool) -> u64 {
     let now_ms = now_ms();
-    with(|state| state.parked.iter().filter(|parked| !parked.is_late(now_ms)).map(|parked| parked.ids_of(uid)).sum())
+    let wanting = |parked: &&Parked| !parked.is_late(now_ms) && by(parked);
+    with(|state| state.parked.iter().filter(wanting).map(|parked| parked.ids_of(uid)).sum())
 }
 
 /// How many clients wait.
@@ -482,7 +494,7 @@ pub fn before_sleep(context: *mut RedisModuleCtx) {
         return;
     }
     let awake = with(|state| state.awake(now_ms));
-    awake.into_iter().for_each(park::unpark);
+    awake.into_iter().for_each(|client| client.give_back(null_mut()));
 }
 
 /// What is to be sent.
@@ -497,6 +509,7 @@ impl State {
             fence,
             journal,
             parked: Vec::new(),
+            owes: false,
             leaves: false,
             names: None,
             is_unsaved: false,
@@ -557,10 +570,18 @@ impl State {
         }
     }
 
-    /// Those whose wait is over, in the order in which they came.
-    fn awake(&mut self, now_ms: u64) -> Vec<Parked> {
+    /// Those whose wait is over, in the order in which they came. The server comes to them before the loop sleeps
+    /// again, from 7.2 on only after others whose requests have arrived by then.
+    fn awake(&mut self, now_ms: u64) -> Vec<Client> {
+        self.parked.retain(|parked| !parked.is_woken());
         let fence = &self.fence;
-        self.parked.extract_if(.., |parked| parked.is_over(now_ms) || fence.is_settled(parked.ticket())).collect()
+        let is_over = |parked: &&mut Parked| parked.is_over(now_ms) || fence.is_settled(parked.ticket());
+        let awake: Vec<_> = self.parked.iter_mut().filter(is_over).map(Parked::wake).collect();
+        self.owes = !awake.is_empty();
+        if self.owes {
+            look(); // that these were answered
+        }
+        awake
     }
 
     /// Allocators to look after now, and whether there are more.

@@ -11,7 +11,6 @@ use redis_module::raw::{
     RedisModuleCtx, RedisModuleDisconnectFunc,
 };
 use std::ffi::{CStr, c_void};
-use std::ptr::null_mut;
 use tallybook_domain::fence::{Ticket, Uid, Wait};
 
 /// Where nobody can be made to wait.
@@ -74,6 +73,7 @@ pub struct Parked {
     wait: Wait,
     since_ms: u64,
     until_ms: u64,
+    is_woken: bool,
 }
 
 impl Parked {
@@ -85,6 +85,18 @@ impl Parked {
     /// What it waits for.
     pub fn ticket(&self) -> Ticket {
         self.wait.ticket
+    }
+
+    /// Whether its handle was given back already.
+    pub fn is_woken(&self) -> bool {
+        self.is_woken
+    }
+
+    /// Its handle is to be given back. If the client has been answered, or is gone, that is all; else its request is
+    /// decided when the server comes to it.
+    pub fn wake(&mut self) -> Client {
+        self.is_woken = true;
+        self.client
     }
 
     /// Whether this is its handle.
@@ -121,7 +133,7 @@ pub fn park(context: &Context, wait: &Wait, again: RedisModuleCmdFunc, late: Red
     let Some(client) = Client::park(context, again, late, Some(left), None, wait_ms) else { return false };
     let since_ms = now_ms();
     let until_ms = since_ms.saturating_add(wait_ms.unsigned_abs());
-    fence::park(Parked { client, wait: wait.clone(), since_ms, until_ms });
+    fence::park(Parked { client, wait: wait.clone(), since_ms, until_ms, is_woken: false });
     true
 }
 
@@ -130,13 +142,7 @@ unsafe extern "C" fn left(_: *mut RedisModuleCtx, client: *mut RedisModuleBlocke
     guard(|| (), || fence::unwait(Client::of(client)));
 }
 
-/// The client of `context` has waited for too long, and is answered.
+/// The client of `context` waits no longer: it is answered now.
 pub fn has_waited(context: &Context) {
     fence::unwait(handle_of(context));
-}
-
-/// Its wait is over. If the client has been answered, or is gone, that only gives its handle back.
-pub fn unpark(mut parked: Parked) {
-    parked.end();
-    parked.client.give_back(null_mut());
 }

@@ -172,6 +172,7 @@ where
     guard(
         || context.send(Err(Error::Internal)),
         || {
+            has_waited(&context);
             let outcome = match is_paused() {
                 true => Err(Error::Unfenced(Box::default())),
                 // SAFETY: the server keeps the arguments of a client that waits.

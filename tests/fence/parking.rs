@@ -2,6 +2,7 @@
 
 use super::{Checker, Fence, Run, address, create, reserve, wait_for_electable};
 use crate::harness::*;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// More than any window here, so that it needs a mark, which needs the replica.
@@ -229,6 +230,27 @@ fn many_that_wait_are_all_served() {
     }
     checker.assert_unique();
     stalled.wait_until_parked(0);
+}
+
+/// Those who were woken are answered after others whose requests came meanwhile (from 7.2 on): these leave them their
+/// ids.
+#[test]
+fn whoever_waits_gets_its_ids_however_many_come_after_it() {
+    let server = Server::start();
+    let mut control = server.connect();
+    for number in 0..scale(10, 100) {
+        let key = format!("ids:{number}");
+        create(&mut control, &key, "");
+        let crowd = || {
+            let mut client = server.connect();
+            for _ in 0..10 {
+                let replies = client.pipeline(vec![format!("IDBLOCK.NEXT {key}"); 64]);
+                replies.into_iter().for_each(|reply| assert!(reply.is_ok(), "{reply:?}"));
+            }
+        };
+        thread::scope(|scope| (0..50).for_each(|_| drop(scope.spawn(crowd))));
+        assert_eq!(control.int(format!("IDBLOCK.NEXT {key}")), 50 * 10 * 64 + 1);
+    }
 }
 
 #[test]

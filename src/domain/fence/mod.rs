@@ -107,6 +107,8 @@ pub struct Standing {
     pub window_max: u64,
     /// Whether there are allocators whose marks are worth nothing here.
     pub has_doubts: bool,
+    /// Whether somebody who waited has yet to take the ids that are safe now.
+    pub owes: bool,
 }
 
 /// A request that has to wait until ids are safe.
@@ -263,7 +265,14 @@ impl Fence {
     /// What an allocator has to know.
     pub fn standing(&self, window_max: u64) -> Standing {
         let has_doubts = !self.doubted.is_empty();
-        Standing { term: self.term, granted: self.granted, next: self.issued.next(), window_max, has_doubts }
+        Standing {
+            term: self.term,
+            granted: self.granted,
+            next: self.issued.next(),
+            window_max,
+            has_doubts,
+            owes: false,
+        }
     }
 
     /// The marks that the journal holds, or is about to.

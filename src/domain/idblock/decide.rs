@@ -204,7 +204,8 @@ impl IdBlock {
             let mark = self.kept.mark.max(known).min(self.range().capacity());
             self.volatile.window.beginning(standing.term, mark, self.kept.drawn)
         });
-        Stand { is_doubted: standing.has_doubts && environment.is_doubted(self.uid()), ..stand }
+        let is_doubted = standing.has_doubts && environment.is_doubted(self.uid());
+        Stand { is_doubted, owed: if standing.owes { environment.owed(self.uid()) } else { 0 }, ..stand }
     }
 
     fn stand_as_primary(&self, environment: &impl Environment) -> Result<Stand<'_>, Error> {
@@ -276,7 +277,7 @@ impl IdBlock {
         environment: &'a impl Environment,
     ) -> Taken<'a> {
         let end = reserved.end().unwrap_or(u64::MAX);
-        if end <= stand.safe {
+        if end.saturating_add(stand.owed) <= stand.safe {
             let taken = Stand { position: end, ..*stand };
             let raise = self.is_due(&taken, end).then(|| self.raise(&taken, 0, false, environment));
             let raised = raise.as_ref().and_then(|raise| raise.issued).and_then(|issued| issued.raise);
@@ -286,13 +287,14 @@ impl IdBlock {
             effect.issued = Some(Issued { asked, raise: raised, ..issued(&taken, end, reserved.count) });
             return Taken::Now(reserved, block);
         }
-        // Those who wait already come first.
-        let claimed = environment.parked(self.uid()).saturating_add(end).min(self.range().capacity());
-        let pending = stand.pending.iter().find(|(mark, _)| *mark >= claimed);
-        match pending {
-            Some((_, ticket)) => Taken::Later(None, Wait::until(*ticket, self.uid(), reserved.count)),
+        // Those who wait already come first, and meanwhile others may take all that is safe before.
+        let wanted = environment.parked(self.uid()).saturating_add(reserved.count);
+        let claimed = |before: u64| before.max(reserved.first).saturating_add(wanted).min(self.range().capacity());
+        let before = std::iter::once(stand.safe).chain(stand.pending.iter().map(|(mark, _)| *mark));
+        match stand.pending.iter().zip(before).find(|((mark, _), before)| *mark >= claimed(*before)) {
+            Some(((_, ticket), _)) => Taken::Later(None, Wait::until(*ticket, self.uid(), reserved.count)),
             None => {
-                let effect = self.raise(stand, claimed, true, environment);
+                let effect = self.raise(stand, claimed(0), true, environment);
                 let ticket: Ticket = environment.standing().next;
                 Taken::Later(Some(effect), Wait::until(ticket, self.uid(), reserved.count))
             }

@@ -118,6 +118,8 @@ pub(super) struct Stand<'a> {
     pub has_begun: bool,
     /// Whether its mark says nothing about ids in use.
     pub is_doubted: bool,
+    /// How many of the ids below `safe` are kept for those who waited for them.
+    pub owed: u64,
 }
 
 static NOTHING_PENDING: VecDeque<(u64, Ticket)> = VecDeque::new();
@@ -162,14 +164,34 @@ impl Window {
         let safe = safe.map_or(self.safe, |mark| mark.max(self.safe));
         let top = self.raises.back().map_or(safe, |(mark, _)| *mark).max(safe);
         let Window { position, lost, raises: pending, .. } = self;
-        Some(Stand { term, position: *position, safe, top, lost: *lost, pending, has_begun: true, is_doubted: false })
+        Some(Stand {
+            term,
+            position: *position,
+            safe,
+            top,
+            lost: *lost,
+            pending,
+            has_begun: true,
+            is_doubted: false,
+            owed: 0,
+        })
     }
 
     /// Where it stands at the beginning of a term: at a mark, with nothing safe beyond.
     pub(super) fn beginning(&self, term: Term, mark: u64, drawn: u64) -> Stand<'static> {
         let lost = self.lost.saturating_add(mark.saturating_sub(drawn));
         let pending = &NOTHING_PENDING;
-        Stand { term, position: mark, safe: mark, top: mark, lost, pending, has_begun: false, is_doubted: false }
+        Stand {
+            term,
+            position: mark,
+            safe: mark,
+            top: mark,
+            lost,
+            pending,
+            has_begun: false,
+            is_doubted: false,
+            owed: 0,
+        }
     }
 
     /// Takes note of what was issued, and of the mark that was raised with it.

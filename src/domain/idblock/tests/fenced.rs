@@ -17,13 +17,14 @@ use crate::wire::Corrupt;
 const EPOCH_MS: u64 = 1_704_067_200_000;
 const WINDOW_MAX: u64 = 1_000;
 
-/// A primary with one allocator, what its replica was sent, and how many ids others wait for.
+/// A primary with one allocator, what its replica was sent, and how many ids others wait for, and were woken for.
 struct Server {
     fence: Fence,
     block: IdBlock,
     replica: Option<IdBlock>,
     now_ms: u64,
     parked: u64,
+    owed: u64,
     is_replica: bool,
     sent: u32,
 }
@@ -54,7 +55,7 @@ impl Environment for Server {
     }
 
     fn standing(&self) -> Standing {
-        self.fence.standing(WINDOW_MAX)
+        Standing { owes: self.owed > 0, ..self.fence.standing(WINDOW_MAX) }
     }
 
     fn known_mark(&self, uid: &Uid) -> Option<u64> {
@@ -67,6 +68,10 @@ impl Environment for Server {
 
     fn parked(&self, _: &Uid) -> u64 {
         self.parked
+    }
+
+    fn owed(&self, _: &Uid) -> u64 {
+        self.owed
     }
 
     fn whom(&self) -> String {
@@ -86,7 +91,7 @@ impl Server {
         let core = b"\x01UUUUUUUUUUUUUUUU\x02\x01\x80\x01\x20\x00".to_vec();
         let block: IdBlock = loaded(&[core]).expect("anything for the moment");
         let fence = Fence::default();
-        let mut server = Server { fence, block, replica: None, now_ms, parked: 0, is_replica: false, sent: 0 };
+        let mut server = Server { fence, block, replica: None, now_ms, parked: 0, owed: 0, is_replica: false, sent: 0 };
         let Ok(Decision::Changed { effect, .. }) = IdBlock::decide_create(None, request, &server) else { panic!() };
         let (bytes, block) = (own(&effect), IdBlock::create(&effect).expect("what was decided on"));
         server.block = block;
@@ -224,6 +229,36 @@ fn what_others_take_meanwhile_is_there_for_whoever_waits() {
     assert_eq!(first_and_last(server.reserve(99).unwrap()), Some((2, 100)), "all that is safe so far");
     server.grant();
     assert_eq!(first_and_last(server.reserve(1_000).unwrap()), Some((101, 1_100)));
+}
+
+/// A raise that is under way may be enough for what is wanted, but not also for what others take until it is safe.
+#[test]
+fn a_raise_under_way_is_waited_for_where_others_leave_enough_of_it() {
+    let mut server = Server::new(&Create { fence: Policy::Fixed(50), ..FENCED });
+    server.grant();
+    assert_eq!(server.next(), Ok(Some(1)));
+    assert_eq!(server.mark(), 100);
+    assert_eq!(server.reserve(60), Ok(None), "1 to 61, of which others may take 49");
+    assert!(server.mark() >= 110, "{}", server.mark());
+    let mark = server.mark();
+    assert_eq!(server.reserve(50), Ok(None));
+    assert_eq!(server.mark(), mark, "100 is enough for that");
+    assert_eq!(first_and_last(server.reserve(49).unwrap()), Some((2, 50)));
+    server.grant();
+    assert_eq!(first_and_last(server.reserve(60).unwrap()), Some((51, 110)));
+}
+
+#[test]
+fn what_is_kept_for_whoever_waited_is_taken_by_nobody_else() {
+    let mut server = Server::new(&Create { fence: Policy::Fixed(50), ..FENCED });
+    server.grant();
+    (server.parked, server.owed) = (30, 30);
+    assert_eq!(first_and_last(server.reserve(20).unwrap()), Some((1, 20)));
+    let mark = server.mark();
+    assert_eq!(server.next(), Ok(None), "30 are safe, and wanted");
+    assert_eq!(server.mark(), mark, "the raise that is under way has some for both");
+    (server.parked, server.owed) = (0, 0);
+    assert_eq!(first_and_last(server.reserve(30).unwrap()), Some((21, 50)));
 }
 
 #[test]
