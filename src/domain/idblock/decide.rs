@@ -15,11 +15,11 @@ use crate::retry::{Envelope, pin, replay};
 type Decided<'a, R> = Result<Decision<BlockEffect<'a>, R>, Error>;
 
 /// Ids that can be handed out now, or a wait until they can.
-enum Taken<'a> {
+enum Taken {
     /// The ids.
     Now(Reserved, Block),
-    /// The mark that may have to be raised for it, and what to wait for.
-    Later(Option<BlockEffect<'a>>, Box<Wait>),
+    /// Whether the mark has to be raised for it, and what to wait for.
+    Later(bool, Box<Wait>),
 }
 
 impl IdBlock {
@@ -91,7 +91,7 @@ impl IdBlock {
         let mut effect = BlockEffect::default();
         let (reserved, reply) = match self.take(asked, [request.count, request.at_least], &mut effect, environment)? {
             Taken::Now(reserved, block) => (reserved, block),
-            Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
+            Taken::Later(raises, wait) => return Ok(Decision::Wait { effect: raises.then_some(effect), wait }),
         };
         effect.stamp = self.log().map(|_| Stamp::new(envelope.note, environment));
         effect.pinned = pin(envelope.token, request, &reply);
@@ -119,7 +119,7 @@ impl IdBlock {
         let mut effect = BlockEffect::default();
         let (reserved, block) = match self.take(Asked::Next, [1, 1], &mut effect, environment)? {
             Taken::Now(reserved, block) => (reserved, block),
-            Taken::Later(effect, wait) => return Ok(Decision::Wait { effect, wait }),
+            Taken::Later(raises, wait) => return Ok(Decision::Wait { effect: raises.then_some(effect), wait }),
         };
         effect.pinned = pin(envelope.token, &Next, &block.first);
         effect.raised = reserved.end().filter(|_| self.kept.fence == Policy::Off);
@@ -228,13 +228,13 @@ impl IdBlock {
     }
 
     /// Takes a run of ids, and says in `effect` what has to change with it.
-    fn take<'a>(
+    fn take(
         &self,
         asked: Asked,
         [count, at_least]: [u64; 2],
         effect: &mut BlockEffect<'_>,
-        environment: &'a impl Environment,
-    ) -> Result<Taken<'a>, Error> {
+        environment: &impl Environment,
+    ) -> Result<Taken, Error> {
         if self.kept.fence == Policy::Off {
             let position = self.volatile.window.position();
             let (reserved, block) = self.run(position, count, at_least, environment)?;
@@ -269,13 +269,13 @@ impl IdBlock {
     }
 
     /// Below what is safe, nobody is asked. The mark is raised when less than a window is left of it.
-    fn take_fenced<'a>(
+    fn take_fenced(
         &self,
         stand: &Stand<'_>,
         (asked, reserved, block): (Asked, Reserved, Block),
         effect: &mut BlockEffect<'_>,
-        environment: &'a impl Environment,
-    ) -> Taken<'a> {
+        environment: &impl Environment,
+    ) -> Taken {
         let end = reserved.end().unwrap_or(u64::MAX);
         if end.saturating_add(stand.owed) <= stand.safe {
             let taken = Stand { position: end, ..*stand };
@@ -292,11 +292,11 @@ impl IdBlock {
         let claimed = |before: u64| before.max(reserved.first).saturating_add(wanted).min(self.range().capacity());
         let before = std::iter::once(stand.safe).chain(stand.pending.iter().map(|(mark, _)| *mark));
         match stand.pending.iter().zip(before).find(|((mark, _), before)| *mark >= claimed(*before)) {
-            Some(((_, ticket), _)) => Taken::Later(None, Wait::until(*ticket, self.uid(), reserved.count)),
+            Some(((_, ticket), _)) => Taken::Later(false, Wait::until(*ticket, self.uid(), reserved.count)),
             None => {
-                let effect = self.raise(stand, claimed(0), true, environment);
+                *effect = self.raise(stand, claimed(0), true, environment);
                 let ticket: Ticket = environment.standing().next;
-                Taken::Later(Some(effect), Wait::until(ticket, self.uid(), reserved.count))
+                Taken::Later(true, Wait::until(ticket, self.uid(), reserved.count))
             }
         }
     }
