@@ -179,9 +179,10 @@ fn is_blind() -> bool {
 
 /// What the fence tells an allocator.
 pub fn standing() -> Standing {
-    let window_max = settings().window_max;
+    let Settings { window_max, wait_ms, .. } = settings();
     let (standing, owes) = with(|state| (state.fence.standing(window_max), state.owes));
-    Standing { has_doubts: standing.has_doubts || is_blind(), owes, ..standing }
+    let wait_ms = u64::try_from(wait_ms).unwrap_or(0);
+    Standing { wait_ms, has_doubts: standing.has_doubts || is_blind(), owes, ..standing }
 }
 
 /// The highest mark of an allocator that this server knows of.

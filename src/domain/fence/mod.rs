@@ -105,6 +105,8 @@ pub struct Standing {
     pub next: Ticket,
     /// The largest window that an allocator may have (`tallybook.fence-window-max`).
     pub window_max: u64,
+    /// How long a request may wait, in milliseconds (`tallybook.fence-wait`).
+    pub wait_ms: u64,
     /// Whether there are allocators whose marks are worth nothing here.
     pub has_doubts: bool,
     /// Whether somebody who waited has yet to take the ids that are safe now.
@@ -264,15 +266,9 @@ impl Fence {
 
     /// What an allocator has to know.
     pub fn standing(&self, window_max: u64) -> Standing {
+        let (term, granted, next) = (self.term, self.granted, self.issued.next());
         let has_doubts = !self.doubted.is_empty();
-        Standing {
-            term: self.term,
-            granted: self.granted,
-            next: self.issued.next(),
-            window_max,
-            has_doubts,
-            owes: false,
-        }
+        Standing { term, granted, next, window_max, wait_ms: 0, has_doubts, owes: false }
     }
 
     /// The marks that the journal holds, or is about to.

@@ -7,7 +7,7 @@ use crate::decision::{Decision, Form};
 use crate::effect::{BlockCreated, BlockEffect, BlockSetup, Reserved, Stamp};
 use crate::environment::Environment;
 use crate::error::{Error, Kind};
-use crate::fence::{Ticket, Wait};
+use crate::fence::Wait;
 use crate::limits::{LOW_DENOMINATOR, LOW_NUMERATOR, TOKEN_LIMITS_DEFAULT, WINDOW_SHARE};
 use crate::permutation::Codes;
 use crate::retry::{Envelope, pin, replay};
@@ -202,7 +202,7 @@ impl IdBlock {
         let stand = self.volatile.window.stand(standing.term, standing.granted).unwrap_or_else(|| {
             let known = environment.known_mark(self.uid()).unwrap_or(0);
             let mark = self.kept.mark.max(known).min(self.range().capacity());
-            self.volatile.window.beginning(standing.term, mark, self.kept.drawn)
+            self.volatile.window.beginning(standing.term, mark, self.not_below_clock(self.kept.drawn, environment))
         });
         let is_doubted = standing.has_doubts && environment.is_doubted(self.uid());
         Stand { is_doubted, owed: if standing.owes { environment.owed(self.uid()) } else { 0 }, ..stand }
@@ -287,16 +287,17 @@ impl IdBlock {
             effect.issued = Some(Issued { asked, raise: raised, ..issued(&taken, end, reserved.count) });
             return Taken::Now(reserved, block);
         }
-        // Those who wait already come first, and meanwhile others may take all that is safe before.
-        let wanted = environment.parked(self.uid()).saturating_add(reserved.count);
+        // Those who wait already come first; meanwhile others may take all that is safe before, and the clock goes on.
+        let standing = environment.standing();
+        let gone_by = self.kept.clock.map_or(0, |clock| clock.span(standing.wait_ms).min(self.window_size()));
+        let wanted = environment.parked(self.uid()).saturating_add(reserved.count).saturating_add(gone_by);
         let claimed = |before: u64| before.max(reserved.first).saturating_add(wanted).min(self.range().capacity());
         let before = std::iter::once(stand.safe).chain(stand.pending.iter().map(|(mark, _)| *mark));
         match stand.pending.iter().zip(before).find(|((mark, _), before)| *mark >= claimed(*before)) {
             Some(((_, ticket), _)) => Taken::Later(false, Wait::until(*ticket, self.uid(), reserved.count)),
             None => {
                 *effect = self.raise(stand, claimed(0), true, environment);
-                let ticket: Ticket = environment.standing().next;
-                Taken::Later(true, Wait::until(ticket, self.uid(), reserved.count))
+                Taken::Later(true, Wait::until(standing.next, self.uid(), reserved.count))
             }
         }
     }

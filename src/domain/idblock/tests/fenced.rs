@@ -16,6 +16,7 @@ use crate::wire::Corrupt;
 
 const EPOCH_MS: u64 = 1_704_067_200_000;
 const WINDOW_MAX: u64 = 1_000;
+const WAIT_MS: u64 = 100;
 
 /// A primary with one allocator, what its replica was sent, and how many ids others wait for, and were woken for.
 struct Server {
@@ -55,7 +56,7 @@ impl Environment for Server {
     }
 
     fn standing(&self) -> Standing {
-        Standing { owes: self.owed > 0, ..self.fence.standing(WINDOW_MAX) }
+        Standing { owes: self.owed > 0, wait_ms: WAIT_MS, ..self.fence.standing(WINDOW_MAX) }
     }
 
     fn known_mark(&self, uid: &Uid) -> Option<u64> {
@@ -405,6 +406,35 @@ fn a_mark_of_a_time_sortable_allocator_stands_ahead_of_the_clock() {
     server.now_ms += 700_000;
     assert_eq!(server.block.decide_keep(&server), Decision::Unchanged(false), "unused for long");
     assert_eq!(server.next(), Ok(None));
+}
+
+#[test]
+fn the_clock_may_go_on_while_somebody_waits() {
+    for (fence, waits_ms) in [(Policy::Auto, WAIT_MS), (Policy::Fixed(50), 50)] {
+        let mut server = Server::new(&Create { clock: Clock::new(4, EPOCH_MS), fence, ..FENCED });
+        let window = server.block.window_size();
+        assert_eq!(server.reserve(window), Ok(None));
+        server.parked = window;
+        assert_eq!(server.reserve(window - 1), Ok(None));
+        server.parked = 0;
+        server.grant();
+        server.now_ms += waits_ms;
+        assert!(server.reserve(window).unwrap().is_some(), "{fence:?}");
+        assert!(server.reserve(window - 1).unwrap().is_some(), "{fence:?}");
+    }
+}
+
+#[test]
+fn the_clock_itself_costs_no_ids_at_a_takeover() {
+    let mut server = Server::new(&Create { clock: Clock::new(4, EPOCH_MS), ..FENCED });
+    server.grant();
+    server.next().unwrap();
+    server.fence.loaded();
+    server.block = loaded(&sections(&server.block)).expect("what was stored");
+    server.now_ms += 500;
+    assert_eq!(server.next(), Ok(None));
+    let lost = server.block.stand(&server).lost;
+    assert!((1_500 << 4..2_500 << 4).contains(&lost), "{lost}");
 }
 
 #[test]
