@@ -207,6 +207,9 @@ pub struct Fence {
     marks: Marks,
     /// The marks that this node knew when it began to follow: what was raised since came from its primary.
     inherited: Marks,
+    /// The marks that the journal held at the start. From an old file a node executes what it heard before once more,
+    /// and an announcement that knows less may be one of a former primary.
+    remembered: Marks,
     /// How far this node has come, at least, with the allocators that it has issued in this term.
     positions: BTreeMap<Uid, u64>,
     /// Marks below which this node itself has handed out ids. That one primary knows of them does not mean
@@ -245,6 +248,7 @@ impl Fence {
         Fence {
             term: Term(1),
             electable,
+            remembered: marks.clone(),
             marks,
             inherited: Marks::default(),
             positions: BTreeMap::new(),
@@ -443,6 +447,7 @@ impl Fence {
     /// be worth nothing.
     pub fn took_over(&mut self, primary: &str, marks: impl IntoIterator<Item = (Uid, u64)>) {
         self.begin_term();
+        self.remembered = Marks::default();
         let (known, doubted) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.doubted));
         for (uid, mark) in marks {
             known.get(&uid).into_iter().for_each(|known| self.marks.raise(uid, known));
@@ -459,6 +464,7 @@ impl Fence {
     /// The journal could not be read when this node started, and now it was. Nothing has become safe since.
     pub fn found(&mut self, journal: &Fence) {
         self.begin_term();
+        self.remembered = journal.marks.clone();
         self.electable.merge(&journal.electable);
         journal.marks.iter().for_each(|(uid, mark)| self.marks.raise(uid, mark));
         journal.claims.iter().for_each(|(uid, mark)| self.claims.raise(uid, mark));
@@ -505,7 +511,8 @@ impl Fence {
         }
         knows_all &= self.doubted == announcement.doubted;
         self.doubted.clone_from(&announcement.doubted);
-        let is_named = announcement.is_whole && self.electable.told(&announcement.nodes, me);
+        let is_old = announcement.marks.iter().any(|(uid, mark)| Some(*mark) < self.remembered.get(uid));
+        let is_named = announcement.is_whole && !is_old && self.electable.told(&announcement.nodes, me);
         if announcement.is_whole && !is_named {
             self.electable.passed_over(primary.first().copied().unwrap_or(NOBODY));
         }

@@ -344,6 +344,23 @@ fn whoever_is_not_named_learns_what_it_may_have_to_doubt() {
 }
 
 /// Whoever could not execute an effect drops the connection, and is told when it comes back.
+/// Whoever starts from an old file executes once more what it heard before, a former primary's announcements too.
+#[test]
+fn an_announcement_heard_once_more_after_a_start_names_nobody() {
+    let mut fence = Fence::default();
+    fence.became_replica("p:1");
+    fence.took_over("p:1", [(A, 64)]);
+    fence.execute(A, 128);
+    let told_of = |mark, nodes: &[&str]| Announcement { marks: [(A, mark)].into(), ..told(nodes) };
+    assert_eq!(fence.told(&told_of(128, &[]), &["p:1"], &names(&["a:1"])), Told::Again);
+    let mut fence = Fence::new(decode(&encode(&fence)).expect("a journal"));
+    fence.became_replica("p:1");
+    fence.told(&told_of(64, &["a:1"]), &["p:1"], &names(&["a:1"]));
+    assert_eq!(fence.electable().orphan_of(), Some("p:1"), "it is older than what the journal knows");
+    assert_eq!(fence.told(&told_of(128, &["a:1"]), &["p:1"], &names(&["a:1"])), Told::Named);
+    assert_eq!(fence.electable().orphan_of(), None);
+}
+
 #[test]
 fn a_follower_that_has_lost_a_mark_hears_it_again() {
     let mut primary = followed(&[("me:2", 100)]);
