@@ -15,9 +15,11 @@ struct Replicated {
     at: u64,
 }
 
-/// Executes a command and returns what it replicated.
+/// Executes a command, later than all before it, and returns what it replicated.
 #[track_caller]
 fn replicated(stream: &mut ReplicationStream, client: &mut Client, command: impl Command) -> Replicated {
+    let past = now(client);
+    wait_until("the clock goes on", PATIENCE, || now(client) > past);
     let before = now(client);
     client.value(command);
     let mut commands = stream.next_commands();
@@ -80,6 +82,55 @@ fn what_depends_on_more_replicates_what_was_decided() {
     replicated("IDBLOCK.NEXT ids").is("idblock.effect ids", |p| p.raised(6));
     replicated("IDBLOCK.CREATE quiet LOG OFF FENCE OFF");
     replicated("IDBLOCK.RESERVE quiet 5").is("idblock.effect quiet", |p| p.reserved(0, 5));
+}
+
+/// Two clients, a log, tokens, notes and a bound: what a change says that the one before it did not is told as an effect,
+/// everything else as the request.
+#[test]
+fn what_happens_at_the_moment_of_the_change_before_replicates_the_request() {
+    let [primary, replica] = [("", "yes"), ("MAXLEN 7", "no")].map(|(log, preamble)| {
+        let server = Server::builder().durable().config("tallybook.log-default", format!("\"{log}\""));
+        server.config("aof-use-rdb-preamble", preamble)
+    });
+    let mut pair = Pair::start_with(primary, replica);
+    let mut clients = [("alice", "web-1"), ("bob", "")].map(|(user, name)| {
+        let mut client = pair.primary.connect();
+        client.ok(format!("ACL SETUSER {user} on nopass allkeys +@all"));
+        client.ok(format!("AUTH {user} any"));
+        client.ok(args!["CLIENT", "SETNAME", name]);
+        client
+    });
+    clients[0].ok("SCOUNTER.CREATE logged UBOUND 1000000 LOG MAXLEN 700 IDMP-MAXSIZE 300");
+    clients[0].ok("SCOUNTER.CREATE held LBOUND 0 INITIAL 1000 LOG MAXLEN 700");
+    let mut stream = ReplicationStream::attach(&pair.primary);
+    let mut seen = std::collections::BTreeSet::new();
+    let mut round = 0;
+    wait_until("each was told in both forms", PATIENCE, || {
+        round += 1;
+        let requests = (0..40).flat_map(|number| {
+            [
+                format!("SCOUNTER.INCR logged {number} IDMP worker-{} {}", number % 2, round * 40 + number),
+                "SCOUNTER.DECR logged 2 NOTE why".to_owned(),
+                format!("SCOUNTER.INCR held {number}"),
+                format!("SCOUNTER.HOLD held -1 PX {}", 1 + number % 3),
+                format!("SCOUNTER.INCR once 3 IDMP worker-1 {}", round * 40 + number),
+                format!("SCOUNTER.INCR once 3 IDMP worker-1 {}", round * 40 + number),
+            ]
+        });
+        clients[round % 2].pipeline(requests);
+        for line in stream.next_lines() {
+            seen.insert(line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+        }
+        let told =
+            |key| ["scounter.effect", "SCOUNTER.INCR"].iter().all(|form| seen.contains(&format!("{form} {key}")));
+        round >= 20 && ["logged", "held", "once"].iter().all(|key| told(key)) && seen.contains("SCOUNTER.DECR logged")
+    });
+    pair.assert_same_keyspace();
+    let before = pair.primary.digests();
+    for server in [&mut pair.primary, &mut pair.replica] {
+        server.load_aof();
+        assert_same_digests(&before, &server.digests());
+    }
 }
 
 #[test]

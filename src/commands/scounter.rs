@@ -53,7 +53,7 @@ fn parse_add<'a>(args: &Args<'a>) -> Result<(i64, Envelope<'a>), Error> {
 
 fn add(context: &Context, args: &Args<'_>, request: &Add, envelope: &Envelope<'_>) -> Result<Reply, Error> {
     let slot = open::<Counter>(context, args.key(1)?)?;
-    let environment = Live::new(context, log_default);
+    let environment = Live::new(context, log_default).after(slot.value().and_then(Counter::moment));
     let decided = Counter::decide_add(slot.value(), request, envelope, &environment);
     conclude(context, slot, decided).map(Reply::Int)
 }

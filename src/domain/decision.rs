@@ -39,8 +39,9 @@ impl<E, R> Decision<E, R> {
 /// How a change reaches replicas and the AOF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As the request itself: only where no clock, chance, configuration, caller or limit took part,
-    /// so that whoever executes it again comes to the same outcome. It is the cheapest form.
+    /// As the request itself: only where it comes to the same wherever the same value stands. No chance and no
+    /// configuration took part, and clock and caller either did not, or were those of the change before it, which
+    /// the value keeps: whoever obeys takes them from there. It is the cheapest form.
     Request,
     /// As an effect command.
     Effect,

@@ -1,6 +1,6 @@
 //! Time, chance, caller and configuration: all that a decision may know besides the value and the
-//! request. They enter here and nowhere else, so a test can say what they are, and a replica, which
-//! only applies effects, never asks.
+//! request. They enter here and nowhere else, so a test can say what they are. A replica never asks: it
+//! applies effects, or repeats a request at the moment that the value keeps.
 
 use crate::audit::Retention;
 use crate::error::Error;
@@ -14,6 +14,15 @@ pub struct Caller<'a> {
     pub user: &'a [u8],
     /// What the client called itself (`CLIENT SETNAME`).
     pub client: &'a [u8],
+}
+
+/// When a key was changed last, and by whom: what the key itself knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment<'a> {
+    /// Unix time in milliseconds.
+    pub at_ms: u64,
+    /// Who sent the command.
+    pub caller: Caller<'a>,
 }
 
 /// What is outside of a value. Each answer stays the same for the whole of one command, and is

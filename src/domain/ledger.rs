@@ -2,6 +2,7 @@
 
 use crate::audit::{Change, Log, Retention};
 use crate::effect::{Pinned, Stamp};
+use crate::environment::Moment;
 use crate::idempotency::{Limits, Tokens};
 use crate::info::{Extent, Field, Fields};
 use crate::limits::TOKEN_LIMITS_DEFAULT;
@@ -62,6 +63,12 @@ impl<C: Change> Ledger<C> {
     /// Whether a change leaves anything in it.
     pub fn is_idle(&self) -> bool {
         self.log.is_none() && self.tokens.is_none()
+    }
+
+    /// When and by whom the key was changed last: by its log, or where it has none, when by its tokens.
+    pub fn moment(&self) -> Option<Moment<'_>> {
+        let by_tokens = |tokens: &Tokens| Moment { at_ms: tokens.latest_ms(), ..Moment::default() };
+        self.log.as_ref().map_or_else(|| self.tokens().map(by_tokens), Log::moment)
     }
 
     /// Whether `post` would succeed with this change.

@@ -14,7 +14,7 @@ pub use models::{LogModel, TokenModel};
 use crate::audit::Retention;
 use crate::counter::Counter;
 use crate::effect::{BlockEffect, CounterEffect, Effect, Payload, decode, encode};
-use crate::environment::{Caller, Environment};
+use crate::environment::{Caller, Environment, Moment};
 use crate::fence::{Fence, Standing, Uid};
 use crate::idblock::IdBlock;
 use crate::limits::WINDOW_MAX_DEFAULT;
@@ -43,8 +43,10 @@ pub struct World {
     rng: RefCell<StdRng>,
     now_ms: u64,
     draws: Cell<u32>,
-    user: &'static [u8],
-    client: &'static [u8],
+    user: Vec<u8>,
+    client: Vec<u8>,
+    /// Whether it is that of a replica.
+    pub is_replica: bool,
     /// `tallybook.log-default`.
     pub log_default: Option<Retention>,
 }
@@ -56,8 +58,9 @@ impl World {
             rng: RefCell::new(StdRng::seed_from_u64(seed)),
             now_ms: 1_800_000_000_000,
             draws: Cell::new(0),
-            user: b"",
-            client: b"",
+            user: Vec::new(),
+            client: Vec::new(),
+            is_replica: false,
             log_default: None,
         }
     }
@@ -98,8 +101,15 @@ impl World {
             98 => self.now_ms.saturating_sub(self.below(20_000)),
             _ => self.now_ms + self.below(100_000),
         };
-        self.user = self.pick(&[b"", b"alice", b"bob"]);
-        self.client = self.pick(&[b"", b"web-1", b"a name that is rather longer than most"]);
+        let users: [&[u8]; 3] = [b"", b"alice", b"bob"];
+        let clients: [&[u8]; 3] = [b"", b"web-1", b"a name that is rather longer than most"];
+        (self.user, self.client) = (self.pick(&users).to_vec(), self.pick(&clients).to_vec());
+    }
+
+    /// Time and caller are those of a moment.
+    pub fn stand_at(&mut self, moment: Moment<'_>) {
+        let Moment { at_ms, caller: Caller { user, client } } = moment;
+        (self.now_ms, self.user, self.client) = (at_ms, user.to_vec(), client.to_vec());
     }
 }
 
@@ -109,11 +119,11 @@ impl Environment for World {
     }
 
     fn is_replica(&self) -> bool {
-        false
+        self.is_replica
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { user: self.user, client: self.client }
+        Caller { user: &self.user, client: &self.client }
     }
 
     fn random(&self) -> [u8; 16] {

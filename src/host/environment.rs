@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use std::ffi::c_int;
 use std::ptr::null_mut;
 use tallybook_domain::audit::Retention;
-use tallybook_domain::environment::{Caller, Environment};
+use tallybook_domain::environment::{Caller, Environment, Moment};
 use tallybook_domain::error::Error;
 use tallybook_domain::fence::{Standing, Uid, Wait};
 use tallybook_domain::limits::NAME_LEN_MAX;
@@ -30,6 +30,18 @@ impl<'c> Live<'c> {
     /// The environment of the command of `context`; `log_default` reads the setting.
     pub fn new(context: &'c Context, log_default: fn() -> Option<Retention>) -> Self {
         Live { context, log_default, flags: OnceCell::new(), now_ms: OnceCell::new(), caller: OnceCell::new() }
+    }
+
+    /// For a request on a key that was changed last at `moment`. Whoever obeys executes such a request only because it
+    /// happened at that moment, by the same caller: it has no clock and no caller but these.
+    pub fn after(self, moment: Option<Moment<'_>>) -> Self {
+        if let Some(Moment { at_ms, caller }) = moment
+            && self.flags() & OBEYING != 0
+        {
+            let [user, client] = [caller.user, caller.client].map(Text::copied);
+            return Live { now_ms: OnceCell::from(at_ms), caller: OnceCell::from((user, client)), ..self };
+        }
+        self
     }
 
     fn flags(&self) -> u32 {
@@ -172,6 +184,10 @@ pub(super) struct Text(*mut RedisModuleString);
 impl Text {
     fn none() -> Self {
         Text(null_mut())
+    }
+
+    fn copied(bytes: &[u8]) -> Self {
+        Text(api!(RedisModule_CreateString(null_mut(), bytes.as_ptr().cast(), bytes.len())))
     }
 
     /// One that is ours from now on.

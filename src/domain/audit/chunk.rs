@@ -44,6 +44,7 @@
 
 use super::entry::{CHANGE_LEN_MAX, Change, Entry, EntryId};
 use super::names::{Name, Names, hash_of};
+use crate::environment::Caller;
 use crate::limits::NAME_LEN_MAX;
 use crate::memory::{BlockSize, Mover};
 use crate::wire::{Corrupt, Reader, put_u64};
@@ -115,6 +116,11 @@ impl<C: Change> Encoder<C> {
     /// The last id that was written, also in a chunk before this one.
     pub(super) fn last(&self) -> EntryId {
         self.last
+    }
+
+    /// User and client of the last entry in this chunk.
+    pub(super) fn who(&self) -> Caller<'_> {
+        Caller { user: self.user.of(&self.bytes), client: self.client.of(&self.bytes) }
     }
 
     /// Whether an entry that is written against `running` belongs into this chunk.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use super::chunk::{Decoder, Encoder};
 use super::entry::{Change, Entry, EntryId};
 use super::retention::{Behind, Retention};
+use crate::environment::Moment;
 use crate::memory::{BlockSize, Mover};
 use crate::wire::Corrupt;
 
@@ -115,6 +116,11 @@ impl<C: Change> Log<C> {
     pub fn first_id(&self) -> Option<EntryId> {
         let chunk = self.chunk(self.cut).filter(|chunk| !chunk.is_empty())?;
         Decoder::<C>::new(chunk).ok().map(|decoder| decoder.last())
+    }
+
+    /// When and by whom the last entry was made, if one is kept.
+    pub fn moment(&self) -> Option<Moment<'_>> {
+        (!self.open.is_empty()).then(|| Moment { at_ms: self.last_id.ms, caller: self.open.who() })
     }
 
     /// The id for an entry at `now_ms`: after the last one also where the clock stands or steps

@@ -5,7 +5,7 @@ use super::{Add, Alter, Commit, Counter, Create, ExpiryOption, HoldRequest, Incr
 use crate::bounds::Bounds;
 use crate::decision::{Decision, Form};
 use crate::effect::{Changed, CounterCreated, CounterEffect, Expiry, Setup, Stamp};
-use crate::environment::Environment;
+use crate::environment::{Caller, Environment, Moment};
 use crate::error::{Error, Kind, Side};
 use crate::hold::{Found, Hold, Resolution, Sums};
 use crate::limits::{HOLD_ID_BITS, SHARD_COUNT_MAX, TOKEN_LIMITS_DEFAULT};
@@ -95,10 +95,20 @@ impl Counter {
             return Ok(Decision::Unchanged(reply));
         }
         let mut decided = Adding::to(counter).decide(request.delta, envelope, environment);
-        if let Ok(Decision::Changed { effect, reply, .. }) = &mut decided {
+        if let Ok(Decision::Changed { effect, reply, form }) = &mut decided {
             effect.pinned = pin(envelope.token, request, reply);
+            if counter.is_some_and(|counter| counter.implies(effect)) {
+                *form = Form::Request;
+            }
         }
         decided
+    }
+
+    /// Whether the request and what is stored say all that the effect does: it happens at the moment of the
+    /// change before it, and that is when who obeys executes the request.
+    fn implies(&self, effect: &CounterEffect<'_>) -> bool {
+        let caller = effect.stamp.as_ref().map_or(Caller::default(), Stamp::caller);
+        effect.setup.is_none() && !effect.due && self.moment() == Some(Moment { at_ms: effect.at_ms, caller })
     }
 
     /// Decides on an INCREX. `expires_ms` is when the key expires so far.

@@ -24,6 +24,7 @@ pub use request::{Add, Alter, Commit, Create, ExpiryOption, HoldRequest, IncrEx,
 use crate::audit::{CounterChange, CounterOp, Log};
 use crate::bounds::Bounds;
 use crate::effect::{Changed, CounterEffect, Stamp};
+use crate::environment::Moment;
 use crate::hold::{Hold, Holds, Resolution, Sums};
 use crate::idempotency::{Limits, Tokens};
 use crate::info::Extent;
@@ -99,6 +100,11 @@ impl Counter {
     /// The tokens, where there ever were any.
     pub fn tokens(&self) -> Option<&Tokens> {
         self.extras.as_ref().and_then(|extras| extras.ledger.tokens())
+    }
+
+    /// When and by whom it was changed last, where it keeps that.
+    pub fn moment(&self) -> Option<Moment<'_>> {
+        self.extras.as_ref().and_then(|extras| extras.ledger.moment())
     }
 
     /// The holds, where there ever were any.

@@ -34,6 +34,9 @@
 //!   26   expiry      0 = none any more; else Unix time in ms, u64
 //! ```
 //!
+//! An effect is not sent where the request says all of it together with the value: an increment at the
+//! moment of the change before it, by the same caller, as those of a hot counter are (`Moment`).
+//!
 //! The time of an effect is the time of everything in it: of the log entry, of the token, of what
 //! expires. The id of an entry follows from it and from the last id, which is the same on every node.
 //!
@@ -52,7 +55,7 @@ pub use block::{BlockCreated, BlockEffect, BlockSetup, Reserved};
 pub use counter::{Changed, CounterCreated, CounterEffect, Setup};
 
 use crate::audit::{Change, Entry, Log, Retention};
-use crate::environment::Environment;
+use crate::environment::{Caller, Environment};
 use crate::idempotency::{Fingerprint, Limits, REPLY_LEN_MAX, Token};
 use crate::limits::NAME_LEN_MAX;
 use crate::wire::{Corrupt, Reader, put_bytes, put_u64};
@@ -107,6 +110,11 @@ impl<'a> Stamp<'a> {
     pub fn new(note: &'a [u8], environment: &'a impl Environment) -> Self {
         let caller = environment.caller();
         Stamp { user: caller.user, client: caller.client, note }
+    }
+
+    /// The one who sent the command.
+    pub fn caller(&self) -> Caller<'a> {
+        Caller { user: self.user, client: self.client }
     }
 
     /// The entry of a change that is made at `at_ms`.

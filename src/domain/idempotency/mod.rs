@@ -230,6 +230,11 @@ impl Tokens {
         self.log.live().saturating_sub(self.log.front(|at_ms, _| Some(at_ms) <= expired_until).passed)
     }
 
+    /// The latest time seen.
+    pub fn latest_ms(&self) -> u64 {
+        self.latest_ms
+    }
+
     /// How many there are, those included that `find` does not find any more.
     pub fn stored(&self) -> u64 {
         self.log.live()

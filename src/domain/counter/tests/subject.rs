@@ -2,7 +2,7 @@
 
 use super::model::{Call, Outcome, Reply, Verb};
 use crate::audit::Retention;
-use crate::counter::{Add, Adding, Commit, Counter, Release, Set};
+use crate::counter::{Add, Commit, Counter, Release, Set};
 use crate::decision::{Decision, Form};
 use crate::effect::{CounterEffect, Effect, Expiry};
 use crate::error::{Error, Kind};
@@ -60,7 +60,7 @@ impl Subject {
                 match form {
                     Form::Effect => self.pair.commit(&effect),
                     Form::Nowhere => panic!("a counter is never changed in secret"),
-                    Form::Request => repeat(&mut self.pair, call, &effect, &self.world),
+                    Form::Request => repeat(&mut self.pair, call, &envelope, &effect, &self.world),
                 }
                 Ok((reply, true))
             }
@@ -69,19 +69,18 @@ impl Subject {
     }
 }
 
-/// The replica executes the request itself, at another time and under other settings.
-fn repeat(pair: &mut Pair<Counter>, call: &Call, effect: &CounterEffect<'_>, world: &World) {
-    assert!(call.token.is_none() && call.note.is_empty(), "{call:?}");
-    let delta = match call.verb {
-        Verb::Incr(delta) => delta,
-        Verb::Decr(delta) => -delta,
-        _ => panic!("{call:?} is not its own effect"),
-    };
+/// The replica executes the request itself, at another time and under other settings, but for what its own value knows.
+fn repeat(pair: &mut Pair<Counter>, call: &Call, envelope: &Envelope<'_>, effect: &CounterEffect<'_>, world: &World) {
     let mut elsewhere = World::new(world.bits());
     elsewhere.set_clock(world.bits() >> 1);
     elsewhere.log_default = Some(Retention::default());
-    let decision = Adding::to(pair.replica.as_ref()).decide(delta, &Envelope::default(), &elsewhere).unwrap();
+    elsewhere.is_replica = world.once_in(2);
+    if let Some(moment) = pair.replica.as_ref().and_then(Counter::moment) {
+        elsewhere.stand_at(moment);
+    }
+    let decision = decide(pair.replica.as_ref(), None, call, envelope, &elsewhere).unwrap();
     let Decision::Changed { effect: repeated, form: Form::Request, .. } = decision else { panic!("{decision:?}") };
+    assert_eq!(repeated, *effect, "{call:?}");
     execute(&mut pair.primary, effect).unwrap();
     execute(&mut pair.replica, &repeated).unwrap();
 }
