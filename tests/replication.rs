@@ -123,7 +123,7 @@ fn what_happens_at_the_moment_of_the_change_before_replicates_the_request() {
         }
         let told =
             |key| ["scounter.effect", "SCOUNTER.INCR"].iter().all(|form| seen.contains(&format!("{form} {key}")));
-        round >= 20 && ["logged", "held", "once"].iter().all(|key| told(key)) && seen.contains("SCOUNTER.DECR logged")
+        round >= 20 && ["logged", "held", "once"].into_iter().all(told) && seen.contains("SCOUNTER.DECR logged")
     });
     pair.assert_same_keyspace();
     let before = pair.primary.digests();
