@@ -5,8 +5,8 @@
 //!   FLOOR.GET key             opens the key, replies
 //!   FLOOR.NEXT key            opens the key, counts, replies
 //!   FLOOR.INCR key delta      the same, and replicates as it came, tells of the change
-//!   FLOOR.LOG key delta       the same, but reads the clock, asks who calls, and replicates another command with that
-//!   FLOOR.RESERVE key delta   the same, and an array of four replies
+//!   FLOOR.LOG key delta       the same, and reads the clock, asks who calls
+//!   FLOOR.RESERVE key delta   the same, but replicates another command with that, and an array of four replies
 //!   FLOOR.MINCR key delta ..  INCR for each key, and an array of replies
 //!   FLOOR.STRINGS count       an array of so many bulk strings of 8 bytes
 //! ```
@@ -85,11 +85,17 @@ unsafe extern "C" fn incr(context: *mut RedisModuleCtx, argv: Strings, _: c_int)
 }
 
 unsafe extern "C" fn log(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
-    api!(RedisModule_ReplyWithLongLong(context, logged(context, argv)))
+    let value = logged(context, argv, |_, _| {
+        api!(RedisModule_ReplicateVerbatim(context));
+    });
+    api!(RedisModule_ReplyWithLongLong(context, value))
 }
 
 unsafe extern "C" fn reserve(context: *mut RedisModuleCtx, argv: Strings, _: c_int) -> c_int {
-    let value = logged(context, argv);
+    let value = logged(context, argv, |name, entry| {
+        let (command, format) = (c"floor.effect".as_ptr(), c"sb".as_ptr());
+        api!(RedisModule_Replicate(context, command, format, name, entry.as_ptr(), entry.len()));
+    });
     api!(RedisModule_ReplyWithArray(context, 4));
     for number in [value, value, 1, 1] {
         api!(RedisModule_ReplyWithLongLong(context, number));
@@ -97,7 +103,7 @@ unsafe extern "C" fn reserve(context: *mut RedisModuleCtx, argv: Strings, _: c_i
     0
 }
 
-fn logged(context: *mut RedisModuleCtx, argv: Strings) -> i64 {
+fn logged(context: *mut RedisModuleCtx, argv: Strings, replicate: impl Fn(*mut RedisModuleString, &[u8; 24])) -> i64 {
     let name = argument(argv, 1);
     let id = api!(RedisModule_GetClientId(context));
     let user = api!(RedisModule_GetClientUserNameById(context, id));
@@ -105,8 +111,7 @@ fn logged(context: *mut RedisModuleCtx, argv: Strings) -> i64 {
     let mut entry = [0u8; 24];
     entry[..8].copy_from_slice(&api!(RedisModule_Milliseconds()).to_le_bytes());
     let value = added(context, name, number(argv, 2));
-    let (command, format) = (c"floor.effect".as_ptr(), c"sb".as_ptr());
-    api!(RedisModule_Replicate(context, command, format, name, entry.as_ptr(), entry.len()));
+    replicate(name, &entry);
     tell(context, name);
     for text in [user, client] {
         if !text.is_null() {

@@ -100,7 +100,7 @@ pub fn contests() -> Vec<Contest> {
     let hundred = format!("IDBLOCK.CODES {BLOCK} 100");
     let (incr_floor, log_floor) = (format!("{} 1", floor("INCR")), format!("{} 1", floor("LOG")));
     let reserve_floor = format!("{} 1000", floor("RESERVE"));
-    let token_floor = format!("{log_floor} IDMP worker-1 {TOKEN}");
+    let token_floor = format!("{incr_floor} IDMP worker-1 {TOKEN}");
     let mincr_floor = format!("FLOOR.MINCR{}", pairs("floor", 64));
     vec![
         pair("incr", &[], incr("INCR"), incrby(), incr_floor.clone(), 0.92),
