@@ -105,10 +105,12 @@ impl Counter {
     }
 
     /// Whether the request and what is stored say all that the effect does: it happens at the moment of the
-    /// change before it, and that is when who obeys executes the request.
+    /// change before it, which is when whoever obeys executes the request. Where a slot is imported by Redis 8.4
+    /// nobody can tell that he obeys, and his own clock must not end a hold.
     fn implies(&self, effect: &CounterEffect<'_>) -> bool {
         let caller = effect.stamp.as_ref().map_or(Caller::default(), Stamp::caller);
-        effect.setup.is_none() && !effect.due && self.moment() == Some(Moment { at_ms: effect.at_ms, caller })
+        let moment = Some(Moment { at_ms: effect.at_ms, caller });
+        effect.setup.is_none() && self.holds().is_none() && self.moment() == moment
     }
 
     /// Decides on an INCREX. `expires_ms` is when the key expires so far.
