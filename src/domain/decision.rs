@@ -41,7 +41,8 @@ impl<E, R> Decision<E, R> {
 pub enum Form {
     /// As the request itself: only where it comes to the same wherever the same value stands. No chance and no
     /// configuration took part, and clock and caller either did not, or were those of the change before it, which
-    /// the value keeps: whoever obeys takes them from there. It is the cheapest form.
+    /// the value keeps: whoever obeys takes them from there. It is the cheapest form. What such a request comes to is
+    /// a format, as an effect is: old files are full of them.
     Request,
     /// As an effect command.
     Effect,

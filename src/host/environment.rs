@@ -131,7 +131,7 @@ pub(super) fn user_name(context: &Context) -> Option<Text> {
     (!user.0.is_null()).then_some(user)
 }
 
-/// Whether the command comes from a primary or from the AOF. Their effects name the caller already,
+/// Whether the command comes from a primary or from the AOF. Their effects, or the key, name the caller already,
 /// and asking for a user here would crash Redis 7.0 to 7.4.
 pub fn is_obeying(context: &Context) -> bool {
     context.flags() & OBEYING != 0
