@@ -1,7 +1,8 @@
 //! Everything that may be replicated, as data.
 //!
 //! A client's command decides; what it decided is an effect; only effects change a stored value.
-//! Replicas, the AOF and the importer of a slot execute effects and decide nothing.
+//! Replicas, the AOF and the importer of a slot execute effects and decide nothing; where they get the
+//! request instead, it comes to the same effect by what is stored alone.
 //!
 //! ```text
 //!   effect   = version (1), 0, when (u64: Unix time in ms on the primary), part*
@@ -34,8 +35,8 @@
 //!   26   expiry      0 = none any more; else Unix time in ms, u64
 //! ```
 //!
-//! An effect is not sent where the request says all of it together with the value: an increment at the
-//! moment of the change before it, by the same caller, as those of a hot counter are (`Moment`).
+//! They get it where it says all of the effect together with the value: INCR or DECR of a plain counter, or
+//! at the moment of the change before it, by the same caller, as those of a hot counter are (`Moment`).
 //!
 //! The time of an effect is the time of everything in it: of the log entry, of the token, of what
 //! expires. The id of an entry follows from it and from the last id, which is the same on every node.
